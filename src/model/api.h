@@ -8,23 +8,13 @@
 
 #include "model/finding.h"
 #include "model/host.h"
+#include "model/posture.h"
 #include "model/rollout.h"
 #include "model/run.h"
 
 /// The public API's bodies (specs/openapi.yaml), as control plane and command line share them. They grow by additions only: a
 /// reader ignores keys that it doesn't know.
 namespace prunella {
-
-/// What a host is like, in one word. Only kHealthy is good; missing data is kUnknown or kStale.
-enum class Posture { kHealthy, kNeedsUpdate, kPendingActivation, kBroken, kUnknown, kStale };
-constexpr std::array<EnumWord<Posture>, 6> enum_words(Posture) {
-  return {{{Posture::kHealthy, "healthy"},
-           {Posture::kNeedsUpdate, "needs-update"},
-           {Posture::kPendingActivation, "pending-activation"},
-           {Posture::kBroken, "broken"},
-           {Posture::kUnknown, "unknown"},
-           {Posture::kStale, "stale"}}};
-}
 
 enum class HostState { kActive, kRevoked };
 constexpr std::array<EnumWord<HostState>, 2> enum_words(HostState) {
@@ -36,7 +26,7 @@ struct HostView {
   HostId id;
   std::string name;
   HostState state = HostState::kActive;
-  Posture posture = Posture::kUnknown;
+  PostureState posture = PostureState::kUnknown;
   std::string sentence;                      ///< the posture in one sentence
   std::map<std::string, std::string> labels;
   std::optional<std::string> os;             ///< "Debian GNU/Linux 12 (bookworm)"
@@ -113,7 +103,7 @@ void fields(F& f, Page<T>& p) {
 
 struct Tile {
   static constexpr bool kIgnoreUnknown = true;
-  Posture posture = Posture::kUnknown;
+  PostureState posture = PostureState::kUnknown;
   std::uint64_t hosts = 0;
 };
 template <class F>

@@ -21,7 +21,7 @@ struct HostNotes {
   std::string instance;                 ///< of its agent; "" before the first report
   std::string agent_version;
   std::optional<std::int64_t> clock_skew_ms;
-  Posture posture = Posture::kUnknown;  ///< as of the last report; whether it is stale depends on now
+  PostureState posture = PostureState::kUnknown;  ///< as of the last report; whether it is stale depends on now
   std::string sentence;
   std::optional<std::string> os;
   std::optional<std::string> kernel;
