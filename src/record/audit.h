@@ -51,14 +51,14 @@ inline constexpr std::string_view kAuditCheckpointKind = "audit.checkpoint";
 
 /// What an entry is about; `prunella why HOST` and the like search by these.
 struct AuditSubject {
-  std::optional<HostId> host;
-  std::optional<FindingId> finding;
-  std::optional<PolicyId> policy;
-  std::optional<PlanId> plan;
-  std::optional<RolloutId> rollout;
-  std::optional<RunId> run;
-  std::optional<OrderId> order;
-  std::optional<std::string> token;  ///< its id, never the token
+  std::optional<HostId> host = {};
+  std::optional<FindingId> finding = {};
+  std::optional<PolicyId> policy = {};
+  std::optional<PlanId> plan = {};
+  std::optional<RolloutId> rollout = {};
+  std::optional<RunId> run = {};
+  std::optional<OrderId> order = {};
+  std::optional<std::string> token = {};  ///< its id, never the token
   bool operator==(const AuditSubject&) const = default;
 };
 template <class F>
@@ -102,7 +102,7 @@ void fields(F& f, AuditEntry& e) {
 struct AuditRecord {
   std::string actor;
   std::string kind;
-  AuditSubject subject;
+  AuditSubject subject = {};
   std::string why;
   Json details = Json::Object();
 };
@@ -199,12 +199,12 @@ struct AuditVerdict {
 
 struct AuditExpectation {
   /// Keys that may sign checkpoints. Without any, checkpoints inside the log are counted as unchecked.
-  std::vector<PublicKey> keys;
+  std::vector<PublicKey> keys = {};
   /// Checkpoints kept elsewhere: the log must still hold their entries.
-  std::vector<AuditCheckpoint> checkpoints;
+  std::vector<AuditCheckpoint> checkpoints = {};
   /// The entry before the first, for a part of a log.
   std::int64_t start_sequence = 0;
-  Digest start_hash;
+  Digest start_hash = {};
 };
 
 /// Verifies a chain entry by entry in constant memory. A copy of it is a bookmark: verification can go on from there.
@@ -214,6 +214,8 @@ class AuditVerifier {
   /// One line of an export, without its line feed.
   void add_line(std::string_view line);
   void add(const AuditEntry& entry);
+  /// An entry that the store can't give or whose columns say something else than its line.
+  void add_damaged(std::string text);
   /// True as soon as a break is certain; lines after it are only looked at to tell a removed entry from a reordered one.
   bool broken() const { return break_.has_value(); }
   AuditVerdict finish();

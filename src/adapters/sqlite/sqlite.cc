@@ -108,7 +108,7 @@ Status SqliteConnection::open_file(SqliteOptions options) {
   auto got = row.get<std::string>("journal_mode");
   if (auto read = row.finish(); !read) return read;
   if (got != (in_memory ? "memory" : "wal"))
-    return unavailable("the file system takes no write-ahead log (journal_mode is " + quoted(got) + "); use a local one");
+    return unavailable("the file system takes no write-ahead log (journal_mode is " + prunella::quoted(got) + "); use a local one");
   std::string settings = "PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=" +
                          std::to_string(kWalBytesMax);
   if (auto set = simple(settings.c_str()); !set) return set;
