@@ -123,6 +123,24 @@ void fields(F& f, DebFile& d) {
   f("size_bytes", d.size_bytes);
 }
 
+/// What becomes of a configuration file. Source: deb-conffiles(5); local changes are always kept (confdef, confold).
+enum class ConffileFate { kReplaced, kKept, kNew };
+constexpr std::array<EnumWord<ConffileFate>, 3> enum_words(ConffileFate) {
+  return {{{ConffileFate::kReplaced, "replaced"}, {ConffileFate::kKept, "kept"}, {ConffileFate::kNew, "new"}}};
+}
+struct ConffileChange {
+  std::string path;
+  PackageName package;
+  ConffileFate fate = ConffileFate::kReplaced;
+  bool operator==(const ConffileChange&) const = default;
+};
+template <class F>
+void fields(F& f, ConffileChange& c) {
+  f("path", c.path);
+  f("package", c.package);
+  f("fate", c.fate);
+}
+
 /// A newer version that an archive offers for an installed package, or a package that an upgrade would add.
 struct Update {
   PackageName package;
@@ -137,6 +155,9 @@ struct Update {
   std::vector<std::string> cves;        ///< that the changelog names between the two versions; sorted
   bool changelog_read = false;          ///< false: `cves` is not known to be complete, since the changelog was not had yet
   std::uint64_t installed_size_kib = 0; ///< of the new version, as its control file says
+  /// "name:arch" of the other updates of this list that apt installs along with this one; absent: apt was not asked
+  std::optional<std::vector<std::string>> needs;
+  std::optional<std::vector<ConffileChange>> conffiles;  ///< that the new version replaces, keeps or brings; absent: not known yet
   bool operator==(const Update&) const = default;
 };
 template <class F>
@@ -153,6 +174,8 @@ void fields(F& f, Update& u) {
   f("cves", u.cves);
   f("changelog_read", u.changelog_read);
   f("installed_size_kib", u.installed_size_kib);
+  f("needs", u.needs);
+  f("conffiles", u.conffiles);
 }
 
 }  // namespace prunella

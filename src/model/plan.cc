@@ -68,6 +68,18 @@ Status check_units(const std::vector<std::string>& units) {
   return {};
 }
 
+// A repair without packages is right when only dpkg's journal is left over; without a digest a package is configured, not unpacked.
+Status check_repair(const DpkgRepair& repair) {
+  if (repair.packages.empty()) return {};
+  std::vector<PackageChange> with_digests = repair.packages;
+  for (PackageChange& change : with_digests) {
+    if (change.from_version != change.to.version)
+      return invalid_input(change.package.text() + ": a repair stays at the version that is there, not " + quoted(change.to.version));
+    if (change.to.sha256 == Digest{}) change.to.sha256.bytes[0] = 1;
+  }
+  return check_changes(with_digests, "the repair");
+}
+
 Status check_action(const Action& action) {
   int members = (action.transaction ? 1 : 0) + (action.repair ? 1 : 0) + (action.restart ? 1 : 0);
   bool right = (action.kind == ActionKind::kPackageTransaction && action.transaction) || (action.kind == ActionKind::kDpkgRepair && action.repair) ||
@@ -84,7 +96,7 @@ Status check_action(const Action& action) {
       if (auto checked = check_units(action.transaction->restarts); !checked) return checked;
       return check_units(action.transaction->not_restarted);
     }
-    case ActionKind::kDpkgRepair: return check_changes(action.repair->packages, "the repair");
+    case ActionKind::kDpkgRepair: return check_repair(*action.repair);
     case ActionKind::kServiceRestart: return check_unit_name(action.restart->unit);
   }
   return {};

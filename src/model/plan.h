@@ -42,24 +42,6 @@ void fields(F& f, PackageChange& c) {
   f("to", c.to);
 }
 
-/// What becomes of a configuration file. Source: deb-conffiles(5); local changes are always kept (confdef, confold).
-enum class ConffileFate { kReplaced, kKept, kNew };
-constexpr std::array<EnumWord<ConffileFate>, 3> enum_words(ConffileFate) {
-  return {{{ConffileFate::kReplaced, "replaced"}, {ConffileFate::kKept, "kept"}, {ConffileFate::kNew, "new"}}};
-}
-struct ConffileChange {
-  std::string path;
-  PackageName package;
-  ConffileFate fate = ConffileFate::kReplaced;
-  bool operator==(const ConffileChange&) const = default;
-};
-template <class F>
-void fields(F& f, ConffileChange& c) {
-  f("path", c.path);
-  f("package", c.package);
-  f("fate", c.fate);
-}
-
 /// Undo: the `from` files are installed again, added packages are purged, files are compared with the manifest.
 struct PackageTransaction {
   std::vector<PackageChange> changes;       ///< sorted by package; at least one
@@ -79,7 +61,9 @@ void fields(F& f, PackageTransaction& t) {
 /// Bring packages that dpkg left half done into the state `installed` at the version they have. Undo: none, and none needed: the
 /// state before was broken.
 struct DpkgRepair {
-  std::vector<PackageChange> packages;  ///< from_version = the version recorded now, to = the file of that version for those that must be unpacked again
+  /// from_version = to.version = the version recorded now; `to` is the file of that version for those that must be unpacked again,
+  /// and has no digest (all zeros) for those that only must be configured. Empty when only dpkg's own journal is left over.
+  std::vector<PackageChange> packages;
   bool operator==(const DpkgRepair&) const = default;
 };
 template <class F>

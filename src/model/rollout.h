@@ -41,6 +41,7 @@ struct RolloutHost {
   std::optional<RunId> run;
   std::optional<Instant> ordered_at;
   std::uint32_t healthy_reports = 0;  ///< since its run ended, in a row
+  std::optional<Refusal> refusal;     ///< with kRefused: a world that moved isn't a failure, the others are
   std::string reason;                 ///< of the end, for people
   bool operator==(const RolloutHost&) const = default;
 };
@@ -53,6 +54,7 @@ void fields(F& f, RolloutHost& h) {
   f("run", h.run);
   f("ordered_at", h.ordered_at);
   f("healthy_reports", h.healthy_reports);
+  f("refusal", h.refusal);
   f("reason", h.reason);
 }
 
