@@ -3,36 +3,11 @@
 #include <algorithm>
 #include <vector>
 
+#include "model/never_restart.h"
+
 namespace prunella {
 
 namespace {
-
-// Restarting one of these takes away the way back in, the eyes that watch us, or the ground that units stand on. Patterns and not
-// names, because instances (ssh@1.service) and sibling units (ssh.socket) do the same harm. A package that belongs to such a unit
-// may still be upgraded: its finding stays "installed, not active" until a person restarts it or the host is rebooted.
-constexpr std::string_view kProtectedUnits[] = {
-    // Ourselves: a run that restarts its executor can't verify itself, and an agent that an order may stop can be silenced.
-    "prunella*",
-    // The way in for the person who has to repair what we broke (Ubuntu's unattended-upgrades and needrestart hit the start limit of
-    // sshd together and locked people out: needrestart issue 340).
-    "ssh.*", "ssh@*", "sshd*", "dropbear*", "serial-getty@*", "getty@*", "console-getty*", "container-getty@*", "autovt@*",
-    "emergency.*", "rescue.*", "debug-shell.*",
-    // PID 1 and what it's made of. systemd-networkd and resolved cut the link, journald loses the evidence, logind ends sessions.
-    "systemd-*", "init.*", "udev.*", "user@*", "user-runtime-dir@*",
-    // The bus: every client of it that doesn't reconnect is dead afterwards, logind and polkit among them.
-    "dbus*", "polkit*",
-    // Links and packet filters: an upgrade must never be what opens or closes a host.
-    "networking.*", "ifup@*", "NetworkManager*", "wpa_supplicant*", "nftables.*", "netfilter-persistent.*", "iptables.*", "ip6tables.*",
-    "ufw.*", "firewalld.*", "fail2ban.*", "wg-quick@*", "openvpn*", "strongswan*", "tailscaled.*",
-    // Security agents and the audit trail. The first act of ransomware is to turn these off (TRUST.md T22), so no order may.
-    "audit*", "apparmor*", "selinux*", "wazuh*", "ossec*", "osqueryd*", "falco*", "falcon-sensor*", "mdatp*", "clamav*", "crowdsec*",
-    "sysmon*", "auditbeat*", "aide*", "samhain*", "tetragon*", "rsyslog.*", "syslog*",
-    // People's desktops and other people's machines: a restart ends sessions, guests and containers (needrestart.conf's own list).
-    "gdm*", "lightdm*", "sddm*", "lxdm*", "xdm*", "display-manager*", "docker*", "containerd*", "libvirt*", "virt*", "lxc*", "lxd*",
-    "incus*", "podman*", "qemu-guest-agent*", "machines.*",
-    // A target or a mount isn't a service: restarting one stops whatever hangs on it.
-    "*.target", "*.mount",
-};
 
 // Our own programs change by a way of their own (two versions side by side, the new one proves itself first), never by an order
 // that an executor would have to survive the middle of.
@@ -73,8 +48,8 @@ std::optional<Denial> protection(const ExecutorPolicy& policy, const Touched& to
       return Denial{Refusal::kProtected, name + " is on the policy's never-list (" + std::string(*pattern) + ")"};
   }
   for (const std::string& unit : touched.units) {
-    if (auto pattern = protected_unit(unit))
-      return Denial{Refusal::kProtected, unit + " is never restarted by the executor (" + std::string(*pattern) + ")"};
+    if (auto why = never_restarted(unit))
+      return Denial{Refusal::kProtected, unit + " is never restarted, whoever signs: " + std::string(*why)};
     if (auto pattern = first_match(policy.never_units, unit))
       return Denial{Refusal::kProtected, unit + " is on the policy's never-list (" + std::string(*pattern) + ")"};
   }
@@ -110,7 +85,6 @@ ApprovalNeed need_of(const ExecutorPolicy& policy, const Action& action, const T
 
 }  // namespace
 
-std::optional<std::string_view> protected_unit(std::string_view unit) { return first_match(kProtectedUnits, unit); }
 std::optional<std::string_view> protected_package(std::string_view name) { return first_match(kProtectedPackages, name); }
 
 ApprovalNeed approvals_needed(const ExecutorPolicy& policy, const Plan& plan) {

@@ -9,7 +9,7 @@
 #include "model/run.h"
 
 /// What a signed policy lets an executor do. Pure: the executor asks it before it acts, the planner and the gate ask it before
-/// they propose, so that what is proposed is what will be taken.
+/// they propose, so that what is proposed is what will be taken. The units that no order restarts are in model/never_restart.h.
 namespace prunella {
 
 /// Why not.
@@ -19,8 +19,6 @@ struct Denial {
   bool operator==(const Denial&) const = default;
 };
 
-/// The compiled-in pattern that protects `unit` from every restart, whoever signs; absent when there is none.
-std::optional<std::string_view> protected_unit(std::string_view unit);
 /// The compiled-in pattern that protects the package `name` from every order; absent when there is none.
 std::optional<std::string_view> protected_package(std::string_view name);
 

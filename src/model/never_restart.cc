@@ -1,7 +1,5 @@
 #include "model/never_restart.h"
 
-#include <array>
-
 #include "model/order.h"
 
 namespace prunella {
@@ -19,9 +17,15 @@ constexpr std::string_view kNetwork = "the network could be lost";
 constexpr std::string_view kGuests = "its containers or virtual machines could stop";
 constexpr std::string_view kSystemd = "a part of systemd itself";
 constexpr std::string_view kOneShot = "it runs once and ends by itself";
+// The person who has to repair what a run broke comes this way. needrestart and unattended-upgrades once drove sshd into its start
+// limit together and locked people out (needrestart issue 340).
+constexpr std::string_view kWayIn = "people come in this way to repair what a run broke";
+constexpr std::string_view kFilter = "the packet filter could be left open or shut";
+// The first thing that ransomware does is turning these off (TRUST.md T22), so no order may.
+constexpr std::string_view kWatch = "it watches this host, and no order may make it look away";
 constexpr std::string_view kOwn = "a part of Prunella: it would end the run that restarts it";
 
-constexpr std::array<NeverRule, 52> kNever = {{
+constexpr NeverRule kNever[] = {
     {"dbus.service", kBus},
     {"dbus.socket", kBus},
     {"dbus-broker.service", kBus},
@@ -74,7 +78,46 @@ constexpr std::array<NeverRule, 52> kNever = {{
     {"prunella-agent.service", kOwn},
     {"prunella-executor*", kOwn},
     {"prunellad.service", kOwn},
-}};
+    {"prunella-*", kOwn},
+    {"ssh.*", kWayIn},
+    {"ssh@*", kWayIn},
+    {"sshd*", kWayIn},
+    {"dropbear*", kWayIn},
+    {"debug-shell.service", kWayIn},
+    {"polkit*", kBus},
+    {"dbus*", kBus},
+    {"udev.*", kSystemd},
+    {"user-runtime-dir@*", kLogin},
+    {"nftables.service", kFilter},
+    {"netfilter-persistent.service", kFilter},
+    {"iptables.service", kFilter},
+    {"ip6tables.service", kFilter},
+    {"ufw.service", kFilter},
+    {"firewalld.service", kFilter},
+    {"fail2ban.service", kFilter},
+    {"crowdsec*", kFilter},
+    {"tailscaled*", kNetwork},
+    {"audit*", kWatch},
+    {"apparmor*", kWatch},
+    {"selinux*", kWatch},
+    {"wazuh*", kWatch},
+    {"ossec*", kWatch},
+    {"osqueryd*", kWatch},
+    {"falco*", kWatch},
+    {"falcon-sensor*", kWatch},
+    {"mdatp*", kWatch},
+    {"clamav*", kWatch},
+    {"sysmon*", kWatch},
+    {"tetragon*", kWatch},
+    {"samhain*", kWatch},
+    {"rsyslog*", kWatch},
+    {"syslog*", kWatch},
+    {"lxd*", kGuests},
+    {"incus*", kGuests},
+    {"qemu-guest-agent*", kGuests},
+    {"*.target", "it is no service: restarting it stops whatever hangs on it"},
+    {"*.mount", "it is no service: restarting it takes the files away from whoever uses them"},
+};
 
 }  // namespace
 
