@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "record/audit.h"
+
 namespace prunella {
 
 namespace {
@@ -124,6 +126,16 @@ INSERT INTO idempotency (scope, key, request_digest, status, response, created_a
 
 const Statement kCountHosts{"hosts.count", "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM hosts WHERE state = 'active'"};
 const Statement kCountFindings{"findings.count", "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM findings WHERE state = 'open'"};
+
+const Statement kBrokenSince{"findings.broken_since", R"(
+SELECT CAST(COUNT(DISTINCT host) AS BIGINT) AS n FROM findings
+WHERE state = 'open' AND opened_at >= $1 AND kind IN ('unit-failed', 'broken-package', 'interrupted-dpkg'))"};
+
+const Statement kPlansOf{"plans.of_host", R"(
+SELECT p.id AS id FROM plans p JOIN host_plans h ON h.plan = p.id WHERE h.host = $1 ORDER BY p.created_at DESC, p.id LIMIT $2)"};
+const Statement kLastDone{"audit.last_done", R"(
+SELECT document FROM audit WHERE kind IN ('run.verified', 'run.reverted', 'run.escalated', 'run.refused', 'rollout.stopped', 'host.enrolled')
+ORDER BY sequence DESC LIMIT $1)"};
 
 // The statement's rows, each read by `read(RowReader&)`.
 template <class T, class F>
@@ -578,6 +590,22 @@ Result<FleetStore::Counts> FleetStore::counts() {
   auto findings = count(kCountFindings);
   if (!findings) return std::move(findings).error();
   return Counts{*hosts, *findings};
+}
+
+Result<std::vector<PlanId>> FleetStore::plans_of(const HostId& host, std::size_t limit) {
+  return read_all<PlanId>(sql_.run(kPlansOf, sql_values(host, limit)), [](RowReader& row) { return row.get<PlanId>("id"); });
+}
+
+Result<std::vector<std::string>> FleetStore::last_done(std::size_t limit) {
+  return read_all<std::string>(sql_.run(kLastDone, sql_values(limit)), [](RowReader& row) {
+    auto entry = row.document<AuditEntry>("document");
+    std::string subject = entry.subject.host ? entry.subject.host->text() : entry.subject.rollout ? entry.subject.rollout->text() : "";
+    return to_rfc3339(entry.at) + " " + entry.kind + " " + subject + ": " + entry.why;
+  });
+}
+
+Result<std::uint64_t> FleetStore::hosts_broken_since(Instant since) {
+  return only(read_first<std::uint64_t>(sql_.run(kBrokenSince, sql_values(since)), [](RowReader& row) { return row.get<std::uint64_t>("n"); }), "a count");
 }
 
 }  // namespace prunella

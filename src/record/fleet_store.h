@@ -152,6 +152,7 @@ class FleetStore {
   Result<PlanView> plan(const PlanId& id);  ///< with host plans and approvals; warnings are left empty. @error kNotFound
   Result<Plan> host_plan(const PlanId& id, const HostId& host);
   Result<std::vector<PlanSummary>> plans(const PageRequest& page);
+  Result<std::vector<PlanId>> plans_of(const HostId& host, std::size_t limit);  ///< newest first
   Status set_plan_state(const PlanId& id, std::string_view state);
   Status add_approval(const PlanId& id, const ApprovalView& approval, const Envelope& envelope);  ///< @error kConflict twice
   Result<std::vector<Envelope>> approval_envelopes(const PlanId& id);
@@ -208,6 +209,10 @@ class FleetStore {
     std::uint64_t findings_open = 0;
   };
   Result<Counts> counts();
+  /// The last things that were done, a sentence each, newest first: ends of runs and of rollouts, from the audit log.
+  Result<std::vector<std::string>> last_done(std::size_t limit);
+  /// Active hosts on which something broke (a failed unit, a broken package, an interrupted dpkg) since then, and still is.
+  Result<std::uint64_t> hosts_broken_since(Instant since);
 
  private:
   Status save_section_text(const HostId& host, Section section, std::uint64_t sequence, Instant at, const std::string& text);

@@ -43,6 +43,8 @@ struct StoreKind {
 StoreKind sqlite_memory();
 StoreKind sqlite_file();
 StoreKind postgres();
+/// Of a PostgreSQL server that this program runs for itself, its own database "postgres"; "" when it isn't installed.
+std::string postgres_conninfo();
 
 inline Instant at_ms(std::int64_t ms) { return Instant(Duration(1'795'489'368'123 + ms)); }  // 2026-11-24T03:02:48.123Z and on
 
