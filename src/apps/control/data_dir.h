@@ -1,0 +1,58 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "adapters/http/ca.h"
+#include "base/ed25519.h"
+#include "base/random.h"
+
+/// What a control plane has on disk beside its store: its certificate authority, its keys and its settings. One folder, readable
+/// by its own user only.
+namespace prunella::control {
+
+/// prunellad.json. Every key has a default; an unknown one is an error.
+struct Settings {
+  std::string organisation = "example";
+  std::string address = "127.0.0.1";          ///< to listen on
+  std::uint16_t port = 8443;                  ///< 0: any
+  std::vector<std::string> names;             ///< DNS names and addresses that the certificate shall carry, first one in installer lines
+  std::optional<std::string> postgres;        ///< a libpq connection string; absent: SQLite in the data directory
+  std::optional<std::string> packages;        ///< folder with the agent's .deb for /install
+  Duration heartbeat = std::chrono::seconds(30);
+};
+template <class F>
+void fields(F& f, Settings& s) {
+  f("organisation", s.organisation);
+  f("address", s.address);
+  f("port", s.port);
+  f("names", s.names);
+  f("postgres", s.postgres);
+  f("packages", s.packages);
+  f("heartbeat_ms", s.heartbeat);
+}
+
+struct DataDir {
+  std::filesystem::path path;
+  Settings settings;
+  KeyAndCertificate authority;
+  PrivateKey director;   ///< signs orders
+  PrivateKey recorder;   ///< signs checkpoints of the audit log
+
+  std::filesystem::path database() const { return path / "prunella.db"; }
+};
+
+/// Makes keys, authority and prunellad.json. Does nothing to what exists.
+/// @error kConflict     the folder is initialised already.
+/// @error kUnavailable  it can't be written; what was written so far is taken away again.
+Status make_data_dir(const std::filesystem::path& path, const Settings& settings, Instant now, Random& random);
+/// @error kNotFound  not initialised: says how. kCorrupt, kDenied with the file's name.
+Result<DataDir> open_data_dir(const std::filesystem::path& path);
+
+/// Writes `text` so that the file has either its old content or the new one, whatever happens; mode 0600.
+Status write_secret_file(const std::filesystem::path& path, std::string_view text);
+Result<std::string> read_text_file(const std::filesystem::path& path, std::size_t bytes_max = 1 << 20);
+
+}  // namespace prunella::control
