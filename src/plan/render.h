@@ -17,9 +17,9 @@ struct RenderOptions {
   std::vector<std::string> approved_by;           ///< who did
 };
 
-/// A plan as text for people, made from the very bytes whose digest is approved: canonical JSON, checked strictly, so that what is
-/// shown is what is signed. Everything that a host or a person wrote is escaped (base/display.h). The summary comes last. Lines end
-/// in LF.
+/// A plan as text for people, made from the very bytes whose digest is approved: canonical JSON, checked strictly, so that what
+/// is shown is what is signed. Everything that a host or a person wrote is escaped (base/display.h). The summary comes last.
+/// Lines end in LF.
 /// @error kInvalidInput  no plan, not the canonical bytes, or one that check_plan refuses.
 Result<std::string> render_plan(std::string_view plan_bytes, const RenderOptions& options = {});
 
@@ -28,10 +28,11 @@ struct RolloutMember {
   HostId host;
   std::string plan_bytes;
 };
-/// A rollout as text: the changes grouped over hosts, the waves with their hosts, the rules that stop it, and the summary last with
-/// the digest that an approval signs.
+/// A rollout as text: the changes grouped over hosts, the waves with their hosts, the rules that stop it, and the summary last
+/// with the digest that an approval signs.
 /// @error kInvalidInput  as above, or a plan for another host.
-/// @error kCorrupt       the members are not those that the rollout's Merkle root binds: somebody changed a plan, a host or the order.
+/// @error kCorrupt       the members are not those that the rollout's Merkle root binds: somebody changed a plan, a host or the
+/// order.
 Result<std::string> render_rollout(std::string_view rollout_plan_bytes, const std::vector<RolloutMember>& members,
                                    const RenderOptions& options = {});
 

@@ -47,23 +47,24 @@ struct NewRollout {
   RolloutPlan plan;  ///< what is approved
   Rollout rollout;   ///< waits for approval
 };
-/// A rollout over `candidates`: canaries first, then in an order that follows from the plan's id and the host's name (so that it is
-/// the same for everyone and favours nobody). A wave end that takes no further host is left out; the last wave always ends with the
-/// last host.
+/// A rollout over `candidates`: canaries first, then in an order that follows from the plan's id and the host's name (so that it
+/// is the same for everyone and favours nobody). A wave end that takes no further host is left out; the last wave always ends
+/// with the last host.
 /// @error kInvalidInput  no host, a host twice, no waves, a name missing, above 100 % failures, a deadline of 0.
 /// @error kExhausted     more than kRolloutHostsMax hosts.
-Result<NewRollout> make_rollout(const std::vector<RolloutCandidate>& candidates, const RolloutOptions& options, const RolloutNames& names, Instant now);
+Result<NewRollout> make_rollout(const std::vector<RolloutCandidate>& candidates, const RolloutOptions& options,
+                                const RolloutNames& names, Instant now);
 
 enum class RolloutInputKind {
-  kTick,      ///< time has passed
-  kApproved,  ///< enough approvals hold now
-  kOutcome,   ///< `host`'s run ended: `run`, `outcome`, `refusal`, `text`
-  kHealthy,   ///< `host` reported after its run, and it is well
-  kUnhealthy, ///< `host` reported after its run, and it is not: `text` says why
-  kStale,     ///< `host` is late
-  kPause,     ///< a person: `text` is who and why, also below
+  kTick,       ///< time has passed
+  kApproved,   ///< enough approvals hold now
+  kOutcome,    ///< `host`'s run ended: `run`, `outcome`, `refusal`, `text`
+  kHealthy,    ///< `host` reported after its run, and it is well
+  kUnhealthy,  ///< `host` reported after its run, and it is not: `text` says why
+  kStale,      ///< `host` is late
+  kPause,      ///< a person: `text` is who and why, also below
   kResume,
-  kPromote,   ///< end the soak of this wave now
+  kPromote,  ///< end the soak of this wave now
   kAbort,
 };
 struct RolloutInput {
@@ -101,22 +102,22 @@ struct Advanced {
 /// One step of a rollout: (state, input, now) -> (state, effects), and the state is stored before an effect is carried out. So a
 /// control plane that is killed anywhere goes on with advance(stored, tick) and outstanding_orders(stored).
 ///
-/// A host is ordered only in a running rollout, in the current wave, once, and when `gate` allows it; a denied host is skipped, one
-/// that must wait stays pending. A wave is through when every host of it ended and each verified one sent `soak_reports` healthy
-/// reports in a row. Reverted, escalated, no answer, unhealthy after its run, and refusals other than a moved world are failures.
-/// The rollout stops when
+/// A host is ordered only in a running rollout, in the current wave, once, and when `gate` allows it; a denied host is skipped,
+/// one that must wait stays pending. A wave is through when every host of it ended and each verified one sent `soak_reports`
+/// healthy reports in a row. Reverted, escalated, no answer, unhealthy after its run, and refusals other than a moved world are
+/// failures. The rollout stops when
 ///   - a host of the first wave fails, or nobody of it verified,
 ///   - failures are above the limit, in percent of the hosts that finished (verified or failed),
 ///   - a wave is not through at its deadline (hosts without an outcome become no-answer then).
-/// It is aborted when nobody approves it within kApprovalWaitMax, and stopped when it stays paused for kPauseMax. Nothing is ordered
-/// after the end; outcomes that come late are still noted. A clock that goes back starts the wave's time anew.
+/// It is aborted when nobody approves it within kApprovalWaitMax, and stopped when it stays paused for kPauseMax. Nothing is
+/// ordered after the end; outcomes that come late are still noted. A clock that goes back starts the wave's time anew.
 Advanced advance(const Rollout& rollout, const RolloutInput& input, const OrderGate& gate, Instant now);
 
 inline constexpr Duration kApprovalWaitMax = std::chrono::hours(24 * 7);  // an older plan no longer fits its hosts
 inline constexpr Duration kPauseMax = std::chrono::hours(24 * 7);         // a forgotten pause must not act weeks later
 
-/// The orders of hosts without an outcome: after a crash the caller makes sure that each was made and sent. It never makes a second
-/// order for a run id.
+/// The orders of hosts without an outcome: after a crash the caller makes sure that each was made and sent. It never makes a
+/// second order for a run id.
 std::vector<Effect> outstanding_orders(const Rollout& rollout);
 
 /// How many hosts stand where, for bars: done / in flight / cannot.
