@@ -130,13 +130,15 @@ def _start():
 @contextlib.contextmanager
 def proxy():
     """Has the proxy running while the block runs, and afterwards for as long as a lab or another user needs it."""
-    with system.locked(PROXY_USERS_LOCK, shared=True):
-        with system.locked(PROXY_START_LOCK):
-            if not (system.alive(system.read_json(PROXY_STATE)) and _answers()):
-                stop()
-                _start()
-        yield PROXY_URL
-    stop_if_unused()
+    try:
+        with system.locked(PROXY_USERS_LOCK, shared=True):
+            with system.locked(PROXY_START_LOCK):
+                if not (system.alive(system.read_json(PROXY_STATE)) and _answers()):
+                    stop()
+                    _start()
+            yield PROXY_URL
+    finally:
+        stop_if_unused()
 
 
 def labs_exist():

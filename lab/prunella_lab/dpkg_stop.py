@@ -26,6 +26,7 @@ def run_and_kill(state, machine, argv, package, stage):
     """Runs `argv` (a dpkg command line) in the machine until `package` is at `stage`, then kills dpkg with SIGKILL.
 
     half-installed: the new files are all in place, the database knows the package as half-installed.
+    unpacked: the unpacking is complete, no postinst has run.
     half-configured: the package's postinst has run, the database knows it as half-configured.
     LabError when dpkg ends before that; what it did is then as dpkg left it.
     """
@@ -64,6 +65,9 @@ def _follow(reader, child, package, stage):
     deadline = time.monotonic() + limits.APT_SECONDS_MAX
     poll = select.poll()
     poll.register(reader, select.POLLIN)
+    # An upgrade passes through half-configured and unpacked twice: first while the old version is taken apart. The second
+    # time is meant, when the new version is being put in place, and half-installed lies between the two.
+    passed = stage == "half-installed"
     try:
         while time.monotonic() < deadline:
             if not poll.poll(1000):
@@ -73,8 +77,10 @@ def _follow(reader, child, package, stage):
                                "is a newer version there, and does its upgrade pass through that state?")
             # "status: libssl3:amd64: half-installed"; the architecture is there for packages of kind 'same'.
             fields = os.read(side_reader, PAGE_BYTES).decode(errors="replace").strip().split(": ")
-            if fields[0] == "status" and fields[1].partition(":")[0] == package and fields[-1] == stage:
-                return
+            if fields[0] == "status" and fields[1].partition(":")[0] == package:
+                if passed and fields[-1] == stage:
+                    return
+                passed = passed or fields[-1] == "half-installed"
             os.read(reader, PAGE_BYTES)
         raise LabError(f"{package} was not {stage} within {limits.APT_SECONDS_MAX} s")
     finally:

@@ -86,8 +86,8 @@ def up(name, count, suite, trixie, prefix, packages, update, disk_mib):
             say(f"lab: removing what a crash left of '{name}'")
             _remove(old)
         with archive.proxy():
-            state = _allocate(name, suites, prefix, disk_mib)
             try:
+                state = _allocate(name, suites, prefix, disk_mib)
                 _make_bridge(state)
                 _make_ssh_key(state)
                 state["packages"] = _keep_packages(name, packages)
@@ -98,7 +98,9 @@ def up(name, count, suite, trixie, prefix, packages, update, disk_mib):
             except BaseException:
                 system.ignore_signals()
                 say(f"lab: removing '{name}' again")
-                _remove(state)
+                state = load(name)
+                if state:
+                    _remove(state)
                 raise
             return state
 

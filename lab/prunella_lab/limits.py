@@ -27,6 +27,9 @@ SSL_PACKAGE = {"bookworm": "libssl3", "trixie": "libssl3t64"}
 # Virtual disk of a machine. Sparse: it costs what is written. Three GiB holds a base tree's worth of upgrades.
 DISK_MIB = 3072
 
+# A tree is about 300 MiB; packages and what debootstrap unpacks on the way need as much again.
+TREE_MEMORY_MIB = 1536
+
 # A machine boots in one to three seconds alone; ten at once on two busy cores take well under this.
 BOOT_SECONDS_MAX = 180
 # From SIGKILL of a machine's init to the end of its supervisor.

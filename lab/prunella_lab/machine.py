@@ -261,7 +261,7 @@ def inside(state, machine, argv, environment=None):
 def command(state, machine, argv, during="", timeout=limits.COMMAND_SECONDS_MAX, **options):
     """Runs a command in a machine and returns its standard output; LabError when it fails."""
     return system.run(inside(state, machine, argv, {"DEBIAN_FRONTEND": "noninteractive"}),
-                      f"{machine['name']}: {during or argv[0]}", timeout, **options)
+                      f"{machine['name']}: {during or argv[0]}", timeout, shown=argv, **options)
 
 
 def system_state(state, machine):

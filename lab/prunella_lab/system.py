@@ -47,12 +47,13 @@ def ignore_signals():
         signal.signal(number, signal.SIG_IGN)
 
 
-def run(argv, during, timeout=limits.COMMAND_SECONDS_MAX, **options):
-    """Runs a command to its end and returns its standard output.
+def run(argv, during, timeout=limits.COMMAND_SECONDS_MAX, shown=None, **options):
+    """Runs a command to its end and returns its standard output. An error shows `shown` as the command that failed.
 
     Raises LabError with the end of what it wrote when it fails or is still running after `timeout` seconds
     (it is killed then; whether it had done its work is not known).
     """
+    shown = " ".join(shown or argv)
     try:
         done = subprocess.run(argv, stdin=options.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, timeout=timeout, text=True, errors="replace", **options)
@@ -60,10 +61,10 @@ def run(argv, during, timeout=limits.COMMAND_SECONDS_MAX, **options):
         raise LabError(f"{during}: the program '{argv[0]}' is not installed",
                        "sudo apt-get install systemd-container debootstrap apt-cacher-ng iproute2 e2fsprogs") from None
     except subprocess.TimeoutExpired:
-        raise LabError(f"{during}: '{' '.join(argv)}' was still running after {timeout} s and was killed") from None
+        raise LabError(f"{during}: '{shown}' was still running after {timeout} s and was killed") from None
     if done.returncode != 0:
         tail = "\n".join((done.stderr + done.stdout).strip().splitlines()[-8:])
-        raise LabError(f"{during}: '{' '.join(argv)}' ended with {done.returncode}\n{tail}")
+        raise LabError(f"{during}: '{shown}' ended with {done.returncode}\n{tail}")
     return done.stdout
 
 
@@ -245,3 +246,17 @@ def cgroup_remove(path):
     with contextlib.suppress(OSError):
         os.rmdir(os.path.dirname(path))
         os.rmdir(os.path.join(cgroup_root(), "prunella-lab"))
+
+
+def run_in_group(name, argv, during, timeout, **options):
+    """As run(), but nothing that the command started is left running when it returns or raises."""
+    path = cgroup_make(name)
+
+    def enter():
+        with open(f"{path}/cgroup.procs", "w", encoding="utf-8") as file:
+            file.write(str(os.getpid()))
+
+    try:
+        return run(argv, during, timeout, preexec_fn=enter, **options)
+    finally:
+        cgroup_remove(path)
