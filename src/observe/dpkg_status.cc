@@ -201,6 +201,12 @@ bool is_dpkg_fragment_name(std::string_view file_name) {
   return !file_name.empty() && std::ranges::all_of(file_name, [](char c) { return c >= '0' && c <= '9'; });
 }
 
+std::optional<std::string> native_architecture(const PackageFacts& facts) {
+  auto found = std::ranges::find_if(facts.packages, [](const Package& p) { return p.package.name == "dpkg" && is_present(p.state); });
+  if (found == facts.packages.end()) return std::nullopt;
+  return found->package.arch;
+}
+
 Result<std::map<PackageName, std::vector<Conffile>>> parse_conffiles(std::string_view status) {
   if (status.size() > kDpkgStatusBytesMax)
     return exhausted("a dpkg database of " + bytes_text(status.size()) + "; at most " + bytes_text(kDpkgStatusBytesMax));

@@ -36,6 +36,9 @@ Result<PackageFacts> parse_dpkg_database(std::string_view status, const std::vec
 /// Whether a file of this name in dpkg's updates directory is a fragment, so that it counts.
 bool is_dpkg_fragment_name(std::string_view file_name);
 
+/// The host's native architecture: that of its package dpkg. Absent when dpkg isn't installed.
+std::optional<std::string> native_architecture(const PackageFacts& facts);
+
 /// A configuration file as dpkg remembers it: what the package shipped when it was last installed.
 struct Conffile {
   std::string path;
