@@ -116,7 +116,10 @@ class Rows {
   const std::vector<std::string>& columns() const { return columns_; }
 
   // For adapters: the values of each row one after the other.
-  void add_value(SqlValue value) { values_.push_back(std::move(value)); }
+  template <class V>
+  void add_value(V&& value) {
+    values_.emplace_back(std::forward<V>(value));
+  }
   void set_affected(std::int64_t affected) { affected_ = affected; }
 
   class Iterator;
