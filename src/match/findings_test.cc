@@ -38,7 +38,7 @@ TEST(Findings, MissingSecurityUpdateIsOneASourceWithItsBinaries) {
   EXPECT_EQ(f.cves, (std::vector<std::string>{"CVE-2025-9230", "CVE-2025-9232"}));
   EXPECT_EQ(f.id, finding_id(kHost, FindingKind::kMissingSecurityUpdate, "openssl"));
   EXPECT_EQ(f.evidence[0], "libssl3:amd64 is installed at 3.0.15-1~deb12u1, Debian-Security:12/stable-security offers 3.0.17-1~deb12u2 (as of 2026-11-24T03:00:00.000Z).");
-  EXPECT_EQ(f.evidence[2], "Running units map its files: nginx.service, ssh.service, systemd-resolved.service (as of 2026-11-24T03:00:00.000Z).");
+  EXPECT_EQ(f.evidence[2], "Running units map its files: nginx.service, postfix.service, systemd-resolved.service (as of 2026-11-24T03:00:00.000Z).");
   EXPECT_FALSE(f.clears_when.empty());
 }
 
@@ -251,7 +251,7 @@ TEST(Findings, EveryOneHasEvidenceAClearConditionAndAnIdOfItsOwn) {
   facts.packages->value->updates_pending = true;
   facts.units->value->units[0].active = "failed";
   facts.kernel->value->reboot = RebootNeed::kYes;
-  facts.processes->value->stale = {{1, 1, "x", "ssh.service", false, {"/x"}}};
+  facts.processes->value->stale = {{1, 1, "x", "postfix.service", false, {"/x"}}};
   facts.disk.reset();
   facts.updates->value->repositories[0].state = RepositoryState::kUnreachable;
 
@@ -272,7 +272,7 @@ TEST(Findings, EveryOneHasEvidenceAClearConditionAndAnIdOfItsOwn) {
 
 TEST(Findings, EvidenceIsLimitedAndCountsWhatIsLeftOut) {
   HostFacts facts = well();
-  for (std::int64_t pid = 1; pid <= 100; ++pid) facts.processes->value->stale.push_back({pid, 1, "x", "ssh.service", false, {"/x"}});
+  for (std::int64_t pid = 1; pid <= 100; ++pid) facts.processes->value->stale.push_back({pid, 1, "x", "postfix.service", false, {"/x"}});
 
   auto findings = found(facts);
 

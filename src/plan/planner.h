@@ -14,9 +14,9 @@ struct PlannerOptions {
   Duration stable_for = std::chrono::seconds(10);
   bool health_command = true;
   /// Only these source packages, and what they need; absent: all.
-  std::optional<std::set<std::string>> only_sources;
+  std::optional<std::set<std::string>> only_sources = std::nullopt;
   /// Only these units (plan_restarts); absent: all.
-  std::optional<std::set<std::string>> only_units;
+  std::optional<std::set<std::string>> only_units = std::nullopt;
 };
 
 /// Facts that are older are not planned from: agents look at everything at least every six hours.

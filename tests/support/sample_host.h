@@ -87,13 +87,13 @@ inline HostFacts facts() {
 
   ProcessFacts processes;
   processes.unit_packages = {{"nginx.service", {"libssl3:amd64", "nginx:amd64"}},
-                             {"ssh.service", {"libssl3:amd64"}},
+                             {"postfix.service", {"libssl3:amd64"}},
                              {"systemd-resolved.service", {"libssl3:amd64"}},
                              {"cron.service", {"libc6:amd64"}}};
   f.processes = sensed(processes, kNow);
 
   UnitFacts units;
-  for (const char* name : {"cron.service", "nginx.service", "ssh.service", "systemd-resolved.service"})
+  for (const char* name : {"cron.service", "nginx.service", "postfix.service", "systemd-resolved.service"})
     units.units.push_back({name, "loaded", "active", "running", "success", 0, "a1b2"});
   units.system = "running";
   f.units = sensed(units, kNow);
