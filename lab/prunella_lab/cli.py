@@ -93,7 +93,7 @@ def _parser():
     breaking = command("break", _break, "plant a fault in a machine", known)
     breaking.add_argument("machine")
     breaking.add_argument("what", choices=faults.FAULTS, metavar="FAULT")
-    breaking.add_argument("--package", help="package concerned (default: the OpenSSL library)")
+    breaking.add_argument("--package", help="package concerned (default: the OpenSSL library or nginx, whichever has an update)")
     breaking.add_argument("--service", help="service concerned (default: nginx, or prunella-agent for killed-agent)")
     breaking.add_argument("--after", type=int, metavar="SECONDS",
                           help="service-dies-after-patch: let it start, and die this much later")
@@ -269,7 +269,8 @@ def _chroot_tree(options):
     if not options.target:
         raise LabError("no directory given", "prunella-lab chroot-tree /tmp/tree")
     if options.remove:
-        say(f"lab: {options.target} is gone" if tree.copy_remove(options.target) else f"lab: there is no copy at {options.target}")
+        removed = tree.copy_remove(options.target)
+        say(f"lab: {options.target} is gone" if removed else f"lab: there is no copy at {options.target}")
         return 0
     copy = tree.copy_make(options.target, options.suite)
     if options.json:

@@ -22,8 +22,23 @@ def _shell(state, machine, script, *arguments, during="", timeout=limits.COMMAND
     return _in(state, machine, ["sh", "-euc", script, "sh", *arguments], during, timeout)
 
 
-def _package(machine, options):
-    return options.package or limits.SSL_PACKAGE[machine["suite"]]
+def upgradable(state, machine, packages):
+    """Those of the packages for which the machine's apt knows a newer version (apt-cache(8), policy)."""
+    text = _in(state, machine, ["apt-cache", "policy", *packages])
+    found, name, installed = [], "", ""
+    for line in text.splitlines():
+        if not line.startswith(" "):
+            name = line.rstrip(":")
+        elif line.strip().startswith("Installed:"):
+            installed = line.split()[1]
+        elif line.strip().startswith("Candidate:") and line.split()[1] != installed:
+            found.append(name)
+    return found
+
+
+def _package(state, machine, options):
+    targets = limits.TARGETS[machine["suite"]]
+    return options.package or next(iter(upgradable(state, machine, targets)), targets[0])
 
 
 def _unit(name):
@@ -37,7 +52,7 @@ def plant_service(state, machine, options):
     """The service checks the files of a package against digests taken now. While they are unchanged it runs as ever;
     with any other version on disk it fails to start, or with --after dies that many seconds later. With the old
     version back it runs again: cause and cure are the package's files and nothing else."""
-    unit, package = _unit(options.service or "nginx"), _package(machine, options)
+    unit, package = _unit(options.service or "nginx"), _package(state, machine, options)
     digests = f"{PLACE}/{unit}.sha256"
     _in(state, machine, ["systemctl", "cat", unit], f"looking for {unit}")
     # Documentation is left out: it may be removed from a machine without anything being wrong.
@@ -109,7 +124,7 @@ def mend_full_disk(state, machine, record):
 
 
 def plant_hold(state, machine, options):
-    package = _package(machine, options)
+    package = _package(state, machine, options)
     _in(state, machine, ["apt-mark", "hold", package])
     held = _in(state, machine, ["apt-mark", "showhold"]).split()
     if package not in held:
@@ -158,11 +173,13 @@ def mend_kill(state, machine, record):
 
 def plant_dpkg(state, machine, options):
     """A real upgrade of a package, whose dpkg is killed when the database says what --stage names."""
-    package = _package(machine, options)
+    _shell(state, machine, "ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 || apt-get -q update",
+           during="apt-get update", timeout=limits.APT_SECONDS_MAX)
+    package = _package(state, machine, options)
     stage = options.stage or "half-configured"
     directory = f"/var/cache/prunella-lab-{package}"
-    _shell(state, machine, 'mkdir -p "$1/partial"; ls /var/lib/apt/lists/*Packages* >/dev/null 2>&1 || apt-get -q update;'
-           ' rm -f "$1"/*.deb; apt-get -q -y --no-install-recommends --download-only -o "Dir::Cache::archives=$1" install "$2"',
+    _shell(state, machine, 'mkdir -p "$1/partial"; rm -f "$1"/*.deb;'
+           ' apt-get -q -y --no-install-recommends --download-only -o "Dir::Cache::archives=$1" install "$2"',
            directory, package, during=f"downloading {package}", timeout=limits.APT_SECONDS_MAX)
     debs = _shell(state, machine, 'ls "$1"/*.deb 2>/dev/null || true', directory).split()
     if not debs:

@@ -37,7 +37,9 @@ def _private_apt(base, kind, sources, refresh):
     open(f"{root}/status", "a", encoding="utf-8").close()
     config = f"{root}/apt.conf"
     stamp = f"{root}/updated"
-    changed = not os.path.exists(f"{root}/etc/sources.list") or open(f"{root}/etc/sources.list", encoding="utf-8").read() != sources
+    with open(f"{root}/etc/sources.list", "a+", encoding="utf-8") as file:
+        file.seek(0)
+        changed = file.read() != sources
     system.write_file(f"{root}/etc/sources.list", sources)
     system.write_file(config, "".join(f'{key} "{value}";\n' for key, value in {
         "Dir::State": f"{root}/state", "Dir::State::status": f"{root}/status", "Dir::Cache": f"{root}/cache",

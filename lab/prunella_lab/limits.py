@@ -21,8 +21,9 @@ ARCHIVE_PORT = 3142
 ARCHIVE_BRIDGE = "plab-archive"
 
 SUITES = ("bookworm", "trixie")
-# The OpenSSL library is in every machine, has security updates in both suites, and nginx loads it.
-SSL_PACKAGE = {"bookworm": "libssl3", "trixie": "libssl3t64"}
+# Packages to break, best first: what nginx loads, then nginx itself. Which of them has a newer version changes with time
+# (a point release takes the security updates in), so a fault takes the first that has one.
+TARGETS = {"bookworm": ("libssl3", "nginx"), "trixie": ("libssl3t64", "nginx")}
 
 # Virtual disk of a machine. Sparse: it costs what is written. Three GiB holds a base tree's worth of upgrades.
 DISK_MIB = 3072
