@@ -300,3 +300,12 @@ Status read_json(const Json& json, T& out) {
 }
 
 }  // namespace prunella
+
+/// A described type's reading and writing is some hundred lines of templates. A header that declares them (within namespace
+/// prunella, after the type) and a source that defines them keep every other file from compiling them again.
+#define PRUNELLA_DECLARE_CODEC(...)                                        \
+  extern template ::prunella::Json to_json<__VA_ARGS__>(const __VA_ARGS__&); \
+  extern template ::prunella::Status read_json<__VA_ARGS__>(const ::prunella::Json&, __VA_ARGS__&);
+#define PRUNELLA_DEFINE_CODEC(...)                                  \
+  template ::prunella::Json to_json<__VA_ARGS__>(const __VA_ARGS__&); \
+  template ::prunella::Status read_json<__VA_ARGS__>(const ::prunella::Json&, __VA_ARGS__&);

@@ -57,4 +57,7 @@ inline constexpr std::string_view kOrderType = "application/vnd.prunella.order+j
 inline constexpr std::string_view kApprovalType = "application/vnd.prunella.approval+json";
 inline constexpr std::string_view kExecutorPolicyType = "application/vnd.prunella.executor-policy+json";
 
+// Compiled once, in envelope_codec.cc.
+PRUNELLA_DECLARE_CODEC(Envelope)
+
 }  // namespace prunella

@@ -92,4 +92,7 @@ void fields(F& f, Finding& x) {
 
 FindingId finding_id(const HostId& host, FindingKind kind, std::string_view subject);
 
+// Compiled once, in finding_codec.cc.
+PRUNELLA_DECLARE_CODEC(Finding)
+
 }  // namespace prunella

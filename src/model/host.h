@@ -286,4 +286,18 @@ void fields(F& f, HostFacts& h) {
   f("executor", h.executor);
 }
 
+// Compiled once, in host_codec.cc.
+PRUNELLA_DECLARE_CODEC(Sensed<SystemFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<PackageFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<UpdateFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<KernelFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<ProcessFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<UnitFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<DiskFacts>)
+PRUNELLA_DECLARE_CODEC(Sensed<ExecutorFacts>)
+PRUNELLA_DECLARE_CODEC(PackageFacts)
+PRUNELLA_DECLARE_CODEC(ProcessFacts)
+PRUNELLA_DECLARE_CODEC(ExecutorFacts)
+PRUNELLA_DECLARE_CODEC(HostFacts)
+
 }  // namespace prunella

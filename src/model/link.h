@@ -226,4 +226,18 @@ void fields(F& f, ExecutorAnswer& a) {
 }
 inline constexpr std::size_t kExecutorMessageMax = 4 << 20;
 
+// Compiled once, in link_codec.cc.
+PRUNELLA_DECLARE_CODEC(Event)
+PRUNELLA_DECLARE_CODEC(PackagesDelta)
+PRUNELLA_DECLARE_CODEC(Notice)
+PRUNELLA_DECLARE_CODEC(Report)
+PRUNELLA_DECLARE_CODEC(ReportAnswer)
+PRUNELLA_DECLARE_CODEC(Directions)
+PRUNELLA_DECLARE_CODEC(EnrollRequest)
+PRUNELLA_DECLARE_CODEC(EnrollAnswer)
+PRUNELLA_DECLARE_CODEC(RenewRequest)
+PRUNELLA_DECLARE_CODEC(RenewAnswer)
+PRUNELLA_DECLARE_CODEC(ExecutorRequest)
+PRUNELLA_DECLARE_CODEC(ExecutorAnswer)
+
 }  // namespace prunella

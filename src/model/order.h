@@ -217,4 +217,11 @@ void fields(F& f, HostTrust& t) {
 /// True when `text` matches `pattern`, in which '*' stands for any run of characters. No other character is special.
 bool matches_pattern(std::string_view pattern, std::string_view text);
 
+// Compiled once, in order_codec.cc.
+PRUNELLA_DECLARE_CODEC(RolloutPlan)
+PRUNELLA_DECLARE_CODEC(Approval)
+PRUNELLA_DECLARE_CODEC(Order)
+PRUNELLA_DECLARE_CODEC(ExecutorPolicy)
+PRUNELLA_DECLARE_CODEC(HostTrust)
+
 }  // namespace prunella

@@ -178,4 +178,9 @@ void fields(F& f, Update& u) {
   f("conffiles", u.conffiles);
 }
 
+// Compiled once, in package_codec.cc.
+PRUNELLA_DECLARE_CODEC(Package)
+PRUNELLA_DECLARE_CODEC(Update)
+PRUNELLA_DECLARE_CODEC(PackageName)
+
 }  // namespace prunella

@@ -182,4 +182,7 @@ inline constexpr std::size_t kPlanActionsMax = 16;      // a plan repairs, upgra
 inline constexpr std::size_t kPlanPackagesMax = 2000;   // a distribution upgrade; beyond it something is wrong
 inline constexpr std::uint32_t kPlanVersion = 1;
 
+// Compiled once, in plan_codec.cc.
+PRUNELLA_DECLARE_CODEC(Plan)
+
 }  // namespace prunella

@@ -79,4 +79,8 @@ void fields(F& f, Rollout& r) {
   f("reason", r.reason);
 }
 
+// Compiled once, in rollout_codec.cc.
+PRUNELLA_DECLARE_CODEC(RolloutHost)
+PRUNELLA_DECLARE_CODEC(Rollout)
+
 }  // namespace prunella

@@ -148,4 +148,8 @@ void fields(F& f, RunOutcome& o) {
   f("output", o.output);
 }
 
+// Compiled once, in run_codec.cc.
+PRUNELLA_DECLARE_CODEC(RunProgress)
+PRUNELLA_DECLARE_CODEC(RunOutcome)
+
 }  // namespace prunella

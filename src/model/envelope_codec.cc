@@ -1,0 +1,7 @@
+#include "model/envelope.h"
+
+namespace prunella {
+
+PRUNELLA_DEFINE_CODEC(Envelope)
+
+}  // namespace prunella

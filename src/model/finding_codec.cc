@@ -1,0 +1,7 @@
+#include "model/finding.h"
+
+namespace prunella {
+
+PRUNELLA_DEFINE_CODEC(Finding)
+
+}  // namespace prunella

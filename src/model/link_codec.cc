@@ -1,0 +1,18 @@
+#include "model/link.h"
+
+namespace prunella {
+
+PRUNELLA_DEFINE_CODEC(Event)
+PRUNELLA_DEFINE_CODEC(PackagesDelta)
+PRUNELLA_DEFINE_CODEC(Notice)
+PRUNELLA_DEFINE_CODEC(Report)
+PRUNELLA_DEFINE_CODEC(ReportAnswer)
+PRUNELLA_DEFINE_CODEC(Directions)
+PRUNELLA_DEFINE_CODEC(EnrollRequest)
+PRUNELLA_DEFINE_CODEC(EnrollAnswer)
+PRUNELLA_DEFINE_CODEC(RenewRequest)
+PRUNELLA_DEFINE_CODEC(RenewAnswer)
+PRUNELLA_DEFINE_CODEC(ExecutorRequest)
+PRUNELLA_DEFINE_CODEC(ExecutorAnswer)
+
+}  // namespace prunella

@@ -1,0 +1,7 @@
+#include "model/plan.h"
+
+namespace prunella {
+
+PRUNELLA_DEFINE_CODEC(Plan)
+
+}  // namespace prunella
