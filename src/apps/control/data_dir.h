@@ -51,8 +51,7 @@ Status make_data_dir(const std::filesystem::path& path, const Settings& settings
 /// @error kNotFound  not initialised: says how. kCorrupt, kDenied with the file's name.
 Result<DataDir> open_data_dir(const std::filesystem::path& path);
 
-/// Writes `text` so that the file has either its old content or the new one, whatever happens; mode 0600.
-Status write_secret_file(const std::filesystem::path& path, std::string_view text);
-Result<std::string> read_text_file(const std::filesystem::path& path, std::size_t bytes_max = 1 << 20);
+/// Keys, certificates and settings: a few kilobytes each.
+inline constexpr std::size_t kKeyFileBytesMax = 1 << 20;
 
 }  // namespace prunella::control

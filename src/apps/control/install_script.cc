@@ -3,7 +3,7 @@
 namespace prunella::control {
 
 std::string install_script(const Digest& package) {
-  return R"(#!/bin/sh
+  return R"SCRIPT(#!/bin/sh
 # Installs the Prunella agent and enrols this host. Made by its control plane; takes what the installer line gives.
 set -eu
 server= token= ca= operators= pin= name=
@@ -25,7 +25,7 @@ done
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 curl --fail --silent --show-error --tlsv1.3 --insecure --pinnedpubkey "$pin" --output "$folder/prunella-agent.deb" "$server/install/prunella-agent.deb"
-echo ")" + package.hex() + R"(  $folder/prunella-agent.deb" | sha256sum --check --quiet
+echo ")SCRIPT" + package.hex() + R"SCRIPT(  $folder/prunella-agent.deb" | sha256sum --check --quiet
 chmod 755 "$folder"
 DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$folder/prunella-agent.deb"
 prunella-agent enroll --server "$server" --token "$token" --ca-sha256 "$ca" --operators-sha256 "$operators" ${name:+--name "$name"}
@@ -34,7 +34,7 @@ if [ -d /run/systemd/system ]; then
   systemctl restart prunella-executor.service prunella-agent.service
 fi
 prunella-agent status
-)";
+)SCRIPT";
 }
 
 }  // namespace prunella::control

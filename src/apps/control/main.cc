@@ -10,8 +10,9 @@
 #include <cstdlib>
 #include <iostream>
 
-#include "adapters/linux/clock.h"
-#include "adapters/linux/random.h"
+#include "adapters/linux/files.h"
+#include "adapters/linux/notify.h"
+#include "adapters/linux/system_clock.h"
 #include "adapters/postgres/postgres.h"
 #include "adapters/sqlite/sqlite.h"
 #include "apps/control/data_dir.h"
@@ -60,7 +61,7 @@ Result<Arguments> read_arguments(int count, char** values) {
   };
   for (int i = 2; i < count; i += 2) {
     std::string option = values[i];
-    if (i + 1 == count) return invalid_input(quoted(option) + " wants a value");
+    if (i + 1 == count) return invalid_input(prunella::quoted(option) + " wants a value");
     if (option == "--name") {
       out.names.push_back(values[i + 1]);
       continue;
@@ -70,7 +71,7 @@ Result<Arguments> read_arguments(int count, char** values) {
       std::vector<std::string> words = {"--name"};
       for (const auto& [word, unused] : options) words.push_back(word);
       auto near = nearest_word(option, words);
-      return invalid_input("unknown option " + quoted(option) + (near ? "; did you mean " + *near + "?" : ""));
+      return invalid_input("unknown option " + prunella::quoted(option) + (near ? "; did you mean " + *near + "?" : ""));
     }
     *known->second = values[i + 1];
   }
@@ -80,7 +81,7 @@ Result<Arguments> read_arguments(int count, char** values) {
 Status read_listen(const std::string& text, Settings& settings) {
   std::size_t colon = text.rfind(':');
   auto port = colon == std::string::npos ? Result<std::uint64_t>(invalid_input("no port")) : parse_uint(std::string_view(text).substr(colon + 1));
-  if (!port || *port > 65535) return invalid_input(quoted(text) + " is not an address and port such as 127.0.0.1:8443 or [::]:8443");
+  if (!port || *port > 65535) return invalid_input(prunella::quoted(text) + " is not an address and port such as 127.0.0.1:8443 or [::]:8443");
   settings.address = text.substr(0, colon);
   if (settings.address.starts_with('[') && settings.address.ends_with(']')) settings.address = settings.address.substr(1, settings.address.size() - 2);
   settings.port = static_cast<std::uint16_t>(*port);
@@ -131,8 +132,8 @@ int init(const Arguments& arguments) {
   settings.names = arguments.names;
   settings.packages = arguments.packages;
   settings.postgres = arguments.postgres;
-  linux_host::SystemClock clock;
-  linux_host::SystemRandom random;
+  SystemClock clock;
+  SystemRandom random;
   if (auto made = make_data_dir(*arguments.data, settings, clock.now(), random); !made) return fail(made.error());
   auto data = open_data_dir(*arguments.data);
   if (!data) return fail(data.error());
@@ -157,8 +158,8 @@ int init(const Arguments& arguments) {
 
 int make_token(const Arguments& arguments) {
   if (!arguments.data) return fail(invalid_input("token wants --data DIR"));
-  linux_host::SystemClock clock;
-  linux_host::SystemRandom random;
+  SystemClock clock;
+  SystemRandom random;
   auto data = open_data_dir(*arguments.data);
   if (!data) return fail(data.error());
   auto store = open_store(*data, clock.now());
@@ -195,9 +196,9 @@ bool is_address(const std::string& name) { return name.find_first_not_of("012345
 constexpr Duration kServerLifetime = std::chrono::days(397);
 
 Result<KeyAndCertificate> server_certificate(const DataDir& data, const CertificateAuthority& authority, Instant now, Random& random) {
-  auto key = read_text_file(data.path / "server.key");
-  auto pem = read_text_file(data.path / "server.pem");
-  auto names = read_text_file(data.path / "server.names");
+  auto key = read_file((data.path / "server.key").string(), kKeyFileBytesMax);
+  auto pem = read_file((data.path / "server.pem").string(), kKeyFileBytesMax);
+  auto names = read_file((data.path / "server.names").string(), kKeyFileBytesMax);
   std::string wanted = join(data.settings.names, "\n") + "\n" + data.settings.address;
   if (key && pem && names && *names == wanted) {
     auto info = parse_certificate(*pem);
@@ -215,14 +216,14 @@ Result<KeyAndCertificate> server_certificate(const DataDir& data, const Certific
   auto issued = authority.issue_server(server_names, now, kServerLifetime, random);
   if (!issued) return issued;
   for (const auto& [name, text] : {std::pair{"server.key", issued->key_pem}, {"server.pem", issued->certificate_pem}, {"server.names", wanted}})
-    if (auto written = write_secret_file(data.path / name, text); !written) return std::move(written).error();
+    if (auto written = write_file_atomically((data.path / name).string(), text, 0600); !written) return std::move(written).error();
   return issued;
 }
 
 int run(const Arguments& arguments) {
   if (!arguments.data) return fail(invalid_input("run wants --data DIR"));
-  linux_host::SystemClock clock;
-  linux_host::SystemRandom random;
+  SystemClock clock;
+  SystemRandom random;
   auto data = open_data_dir(*arguments.data);
   if (!data) return fail(data.error());
   if (arguments.listen)
@@ -290,14 +291,14 @@ int run(const Arguments& arguments) {
     Json ready;
     ready["port"] = Json((*server)->port());
     ready["pid"] = Json(::getpid());
-    if (auto written = write_secret_file(*arguments.ready_file, to_canonical(ready)); !written) return fail(written.error());
+    if (auto written = write_file_atomically(*arguments.ready_file, to_canonical(ready), 0600); !written) return fail(written.error());
   }
-  linux_host::notify_systemd("READY=1");
+  notify_systemd("READY=1");
   int signal_fd = signalfd(-1, &signals, SFD_CLOEXEC);
   signalfd_siginfo info{};
   while (::read(signal_fd, &info, sizeof info) < 0 && errno == EINTR) {
   }
-  linux_host::notify_systemd("STOPPING=1");
+  notify_systemd("STOPPING=1");
   (*server)->stop();
   service->stop();
   ::close(signal_fd);
@@ -319,6 +320,6 @@ int main(int count, char** values) {
   if (arguments->verb == "token") return control::make_token(*arguments);
   if (arguments->verb == "version") return std::printf("prunellad %s\n", control::kVersion), 0;
   if (arguments->verb == "help" || arguments->verb == "--help" || arguments->verb == "-h") return std::fputs(control::kUsage, stdout), 0;
-  std::fprintf(stderr, "prunellad: unknown verb %s\n\n%s", quoted(arguments->verb).c_str(), control::kUsage);
+  std::fprintf(stderr, "prunellad: unknown verb %s\n\n%s", prunella::quoted(arguments->verb).c_str(), control::kUsage);
   return 64;
 }

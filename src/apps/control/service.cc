@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "adapters/http/problem.h"
-#include "apps/control/data_dir.h"
+#include "adapters/linux/files.h"
 #include "apps/control/install_script.h"
 #include "base/text.h"
 #include "openapi_json.h"
@@ -31,7 +31,7 @@ void Service::tls_failed(const TlsFailure& failure) {
   // Only what shows a certificate: port scanners and broken connections are counted by the server, not written down.
   if (failure.sha256.empty() && failure.kind != TlsFailureKind::kUnknownCa && failure.kind != TlsFailureKind::kExpired) return;
   core_.post([this, failure] {
-    plane_.refused_connection(failure.address, failure.reason + (failure.subject.empty() ? "" : " (it calls itself " + quoted(failure.subject) + ")"), clock_.now());
+    plane_.refused_connection(failure.address, failure.reason + (failure.subject.empty() ? "" : " (it calls itself " + prunella::quoted(failure.subject) + ")"), clock_.now());
   });
 }
 
@@ -133,7 +133,7 @@ void Service::serve_agent(const HttpRequest& request, const Peer& peer, const Re
   auto answer = [&]<class T>(const Result<T>& result) { responder.answer(result ? json_response(200, to_json(*result)) : problem(result.error())); };
   auto refuse_method = [&](std::string_view method) {
     if (request.method == method) return false;
-    HttpResponse refusal = problem(405, request.method + " isn't served at " + quoted(request.path, 200) + ", but " + std::string(method));
+    HttpResponse refusal = problem(405, request.method + " isn't served at " + prunella::quoted(request.path, 200) + ", but " + std::string(method));
     refusal.headers.add("Allow", std::string(method));
     responder.answer(std::move(refusal));
     return true;
@@ -164,7 +164,7 @@ void Service::serve_agent(const HttpRequest& request, const Peer& peer, const Re
     if (refuse_method("GET")) return;
     return poll_orders(request, *host, responder);
   }
-  responder.answer(problem(not_found("nothing is served at " + quoted(request.path, 200))));
+  responder.answer(problem(not_found("nothing is served at " + prunella::quoted(request.path, 200))));
 }
 
 void Service::poll_orders(const HttpRequest& request, const HostId& host, const Responder& responder) {
@@ -278,7 +278,7 @@ constexpr std::size_t kPackageBytesMax = 64 << 20;
 HttpResponse Service::agent_package() const {
   auto path = options_.packages.empty() ? std::nullopt : newest_package(options_.packages);
   if (!path) return problem(not_found("this control plane has no agent package: build it with packaging/build and name its folder in prunellad.json (packages)"));
-  auto bytes = read_text_file(*path, kPackageBytesMax);
+  auto bytes = read_file(path->string(), kPackageBytesMax);
   if (!bytes) return problem(bytes.error());
   HttpResponse response;
   response.headers.add("Content-Type", "application/vnd.debian.binary-package");

@@ -1,0 +1,337 @@
+#include <gtest/gtest.h>
+
+#include "fleet.h"
+
+namespace prunella::testing {
+namespace {
+
+using std::chrono::seconds;
+
+class Fleet : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    auto opened = SqliteConnection::open(":memory:");
+    ASSERT_TRUE(opened) << opened.error().text();
+    sqlite_ = *std::move(opened);
+    ASSERT_TRUE(migrate(*sqlite_, now_));
+    store_ = std::make_unique<MortalStore>(*sqlite_);
+    restart();
+    auto trust = plane_->set_trust(admin_, {"example", {operator_.public_key()}, 1}, now_);
+    ASSERT_TRUE(trust) << trust.error().text();
+    ASSERT_TRUE(set_policy(1));
+  }
+
+  void restart() {
+    plane_.reset();
+    store_->live_on();
+    plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, director_, recorder_},
+                                            ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30)}, nullptr);
+    auto started = plane_->start("test", now_);
+    ASSERT_TRUE(started) << started.error().text();
+  }
+
+  Result<TrustView> set_policy(std::uint64_t serial, std::uint32_t approvals = 1) {
+    ExecutorPolicy policy;
+    policy.serial = serial;
+    policy.organisation = "example";
+    policy.issued = now_;
+    policy.expires = now_ + std::chrono::hours(24 * 90);
+    policy.directors = {director_.public_key()};
+    policy.approvers = {{"ada", ada_.public_key()}, {"bob", bob_.public_key()}};
+    policy.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, approvals}, {ActionKind::kDpkgRepair, {"*"}, {"*"}, approvals}};
+    policy.budget = {10, 10};
+    return plane_->set_policy(admin_, sign_envelope(kExecutorPolicyType, to_canonical_text(policy), operator_), now_);
+  }
+
+  Result<EnrollAnswer> enroll(const std::string& name, std::map<std::string, std::string> labels = {}) {
+    EnrolmentTokenRequest request;
+    request.labels = labels;
+    auto token = plane_->add_enrolment_token(admin_, request, now_);
+    if (!token) return std::move(token).error();
+    last_token_ = *token->secret;
+    return plane_->enroll({last_token_, name, "csr", "0"}, "192.0.2.1", now_);
+  }
+
+  void add_hosts(int count) {
+    for (int i = 0; i < count; ++i) {
+      auto answer = enroll("web-" + std::to_string(i), i == 0 ? std::map<std::string, std::string>{{"ring", "canary"}} : std::map<std::string, std::string>{});
+      ASSERT_TRUE(answer) << answer.error().text();
+      hosts_.emplace_back(answer->host, "one-" + std::to_string(i));
+      auto received = plane_->receive(answer->host, hosts_.back().all_sections(sick_facts(now_), now_), now_);
+      ASSERT_TRUE(received) << received.error().text();
+    }
+  }
+
+  Envelope approval(const PlanView& plan, const PrivateKey& key, std::string name) {
+    Approval approval{1, plan.id, plan.digest, std::move(name), now_, now_ + std::chrono::hours(4)};
+    return sign_envelope(kApprovalType, to_canonical_text(approval), key);
+  }
+
+  Result<PlanView> make_plan() {
+    PlanRequest request;
+    request.selector = "all";
+    request.waves = std::vector<std::string>{"1", "50%", "100%"};
+    request.soak_reports = 2;
+    return plane_->make_plan(admin_, request, now_);
+  }
+
+  Order order_in(const Envelope& envelope) {
+    auto payload = open_envelope(envelope, kOrderType, {director_.public_key()}, 1);
+    EXPECT_TRUE(payload);
+    auto order = from_json_text<Order>(*payload);
+    EXPECT_TRUE(order) << order.error().text();
+    return *std::move(order);
+  }
+
+  RunOutcome outcome_of(const Order& order, RunState state) {
+    RunOutcome outcome;
+    outcome.run = order.run;
+    outcome.host = order.host;
+    outcome.order = order.id;
+    outcome.cause = "order";
+    outcome.plan = digest_of(order.plan);
+    outcome.state = state;
+    outcome.reason = "the test says so";
+    outcome.started = now_;
+    outcome.ended = now_;
+    return outcome;
+  }
+
+  std::optional<AuditVerdict> audit_verdict() {
+    auto verdict = verify_audit(*sqlite_, {.keys = {recorder_.public_key()}});
+    if (!verdict) return std::nullopt;
+    return *verdict;
+  }
+
+  Instant now_ = *parse_rfc3339("2026-11-24T03:00:00Z");
+  SeededRandom random_{7};
+  PaperIssuer issuer_;
+  PrivateKey director_ = test_key(1), recorder_ = test_key(2), operator_ = test_key(3), ada_ = test_key(4), bob_ = test_key(5);
+  Caller admin_{"token:test", "t", {Scope::kAdmin}};
+  std::unique_ptr<SqliteConnection> sqlite_;
+  std::unique_ptr<MortalStore> store_;
+  std::unique_ptr<ControlPlane> plane_;
+  std::vector<PlayedHost> hosts_;
+  std::string last_token_;
+};
+
+TEST_F(Fleet, AnEnrolmentTokenWorksOnceInTimeAndHereOnly) {
+  auto answer = enroll("web-1");
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->operators.front(), operator_.public_key());
+  auto refusal = [&](const std::string& token, const std::string& name = "web-2") {
+    auto refused = plane_->enroll({token, name, "csr", "0"}, "192.0.2.1", now_);
+    return refused ? "" : refused.error().text();
+  };
+  EXPECT_NE(refusal(last_token_).find("was used at"), std::string::npos);
+  EXPECT_NE(refusal("prunella_x_y_z").find("unknown"), std::string::npos);
+  EXPECT_NE(refusal(last_token_, "../x").find("not a host name"), std::string::npos);
+  auto late = plane_->add_enrolment_token(admin_, {}, now_);
+  ASSERT_TRUE(late);
+  now_ += std::chrono::hours(2);
+  EXPECT_NE(refusal(*late->secret).find("expired"), std::string::npos);
+  auto named = plane_->add_enrolment_token(admin_, {.name = "db-1"}, now_);
+  ASSERT_TRUE(named);
+  EXPECT_NE(refusal(*named->secret, "web-9").find("'db-1'"), std::string::npos);
+  auto page = plane_->hosts(admin_, "all", {"", 10}, now_);
+  EXPECT_EQ(page->items.size(), 1u);
+}
+
+TEST_F(Fleet, ARevokedHostIsNotHeard) {
+  auto answer = enroll("web-1");
+  ASSERT_TRUE(answer);
+  std::string fingerprint = sha256(answer->certificate_pem).hex();
+  EXPECT_TRUE(plane_->authenticate(fingerprint, "web-1", now_));
+  EXPECT_FALSE(plane_->authenticate(sha256("other").hex(), "web-1", now_));
+  ASSERT_TRUE(plane_->revoke(admin_, answer->host, now_));
+  auto refused = plane_->authenticate(fingerprint, "web-1", now_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kDenied);
+}
+
+TEST_F(Fleet, AReportBecomesFindingsAndSilenceIsNeverHealth) {
+  add_hosts(1);
+  auto detail = plane_->host(admin_, hosts_[0].id(), now_);
+  ASSERT_TRUE(detail) << detail.error().text();
+  ASSERT_FALSE(detail->findings.empty());
+  EXPECT_EQ(detail->findings[0].finding.kind, FindingKind::kMissingSecurityUpdate);
+  EXPECT_EQ(detail->host.posture, PostureState::kNeedsUpdate);
+  HostFacts cured = sick_facts(now_);
+  cured.packages->value->packages[0].version = "3.0.17-1";
+  cured.packages->value->packages[0].source_version = "3.0.17-1";
+  cured.updates->value->updates.clear();
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].all_sections(cured, now_), now_));
+  detail = plane_->host(admin_, hosts_[0].id(), now_);
+  EXPECT_EQ(detail->host.posture, PostureState::kHealthy) << detail->host.sentence;
+  now_ += seconds(31);
+  detail = plane_->host(admin_, hosts_[0].id(), now_);
+  EXPECT_EQ(detail->host.posture, PostureState::kStale);
+}
+
+TEST_F(Fleet, AGapIsSeenAndHealedByTheWholeSection) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  HostFacts facts = sick_facts(now_);
+  PackageFacts after = *facts.packages->value;
+  after.packages[0].version = "3.0.12-1";
+  PackagesDelta delta{after.packages, {}, false, now_, sha256(to_canonical_text(after))};
+  host.skip_number("packages");
+  auto answer = plane_->receive(host.id(), host.report({host.event("packages", kEventPackagesDelta, to_json(delta), now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->resync, std::vector<std::string>{"packages"});
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.11-1");
+  answer = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, to_json(sensed(after, now_)), now_)}, now_), now_);
+  ASSERT_TRUE(answer);
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.12-1");
+  // A delta on a base that we don't share is found by its digest.
+  delta.digest = sha256("something else");
+  answer = plane_->receive(host.id(), host.report({host.event("packages", kEventPackagesDelta, to_json(delta), now_)}, now_), now_);
+  EXPECT_EQ(answer->resync, std::vector<std::string>{"packages"});
+}
+
+TEST_F(Fleet, ARepeatedReportChangesNothing) {
+  add_hosts(1);
+  Report report = hosts_[0].all_sections(sick_facts(now_ + seconds(1)), now_);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), report, now_));
+  auto before = audit_verdict()->entries;
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), report, now_));
+  EXPECT_EQ(audit_verdict()->entries, before);
+}
+
+TEST_F(Fleet, NothingIsOrderedWithoutEnoughDifferentApprovers) {
+  ASSERT_TRUE(set_policy(2, 2));
+  add_hosts(2);
+  auto plan = make_plan();
+  ASSERT_TRUE(plan) << plan.error().text();
+  EXPECT_EQ(plan->approvals_required, 2u);
+  auto rollout = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+  ASSERT_TRUE(rollout) << rollout.error().text();
+  EXPECT_EQ(rollout->rollout.state, RolloutState::kWaitingForApproval);
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, ada_, "bob"), now_).error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, director_, "bob"), now_).error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kWaitingForApproval);
+  for (PlayedHost& host : hosts_) EXPECT_TRUE(plane_->directions(host.id(), 0, 2, now_)->orders.empty());
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, bob_, "bob"), now_));
+  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kRunning);
+}
+
+TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
+  add_hosts(4);
+  auto plan = make_plan();
+  ASSERT_TRUE(plan) << plan.error().text();
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+  auto rollout = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+  ASSERT_TRUE(rollout) << rollout.error().text();
+  // The canary has its label, so it is the first host.
+  auto directions = plane_->directions(hosts_[0].id(), 0, 1, now_);
+  ASSERT_EQ(directions->orders.size(), 1u);
+  Order order = order_in(directions->orders[0]);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kReverted)), now_)}, now_), now_));
+  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kStopped);
+  for (std::size_t i = 1; i < hosts_.size(); ++i) EXPECT_TRUE(plane_->directions(hosts_[i].id(), 0, 1, now_)->orders.empty());
+  EXPECT_TRUE(audit_verdict()->sound());
+}
+
+TEST_F(Fleet, AStolenHostSpeaksForItselfOnly) {
+  add_hosts(2);
+  auto plan = make_plan();
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
+  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  auto forged = plane_->receive(hosts_[1].id(), hosts_[1].report({hosts_[1].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_);
+  EXPECT_FALSE(forged);
+  RunOutcome claimed = outcome_of(order, RunState::kVerified);
+  claimed.host = hosts_[1].id();
+  forged = plane_->receive(hosts_[1].id(), hosts_[1].report({hosts_[1].event("runs", kEventOutcome, to_json(claimed), now_)}, now_), now_);
+  EXPECT_FALSE(forged);
+  EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kOrdered);
+}
+
+TEST_F(Fleet, ScopesAreKept) {
+  Caller reader{"token:r", "r", {Scope::kRead}};
+  EXPECT_TRUE(plane_->status(reader, now_));
+  EXPECT_EQ(make_plan().error().kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(plane_->make_plan(reader, {.selector = "all"}, now_).error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(plane_->add_token(reader, {"x", {Scope::kAdmin}, seconds(3600)}, now_).error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(plane_->set_trust(admin_, {"example", {ada_.public_key()}, 1}, now_).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(set_policy(1).error().kind(), ErrorKind::kConflict);
+}
+
+// Runs a whole rollout over hosts that answer, killing the control plane before its n-th use of the store, and again after each
+// restart, until it ends. Each host must have been ordered exactly once, whatever the moment.
+class KilledControlPlane : public Fleet {
+ protected:
+  // One pass of everybody: hosts poll, do what they were told once, report, beat.
+  void step(std::map<HostId, std::vector<RunId>>& done, std::map<HostId, std::vector<Event>>& unsent) {
+    for (PlayedHost& host : hosts_) {
+      auto directions = plane_->directions(host.id(), 0, 1, now_);
+      ASSERT_TRUE(directions);
+      for (const Envelope& envelope : directions->orders) {
+        Order order = order_in(envelope);
+        auto& runs = done[host.id()];
+        if (std::ranges::find(runs, order.run) != runs.end()) continue;  // the executor takes a sequence once
+        runs.push_back(order.run);
+        unsent[host.id()].push_back(host.event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_));
+      }
+      auto received = plane_->receive(host.id(), host.report(unsent[host.id()], now_), now_);
+      ASSERT_TRUE(received) << received.error().text();
+      unsent[host.id()].clear();
+    }
+    now_ += seconds(6);
+    auto ticked = plane_->tick(now_);
+    ASSERT_TRUE(ticked) << ticked.error().text();
+  }
+
+  // @return the operations that a run without a kill takes.
+  std::size_t run_with_kill_at(std::optional<std::size_t> first) {
+    add_hosts(4);
+    auto plan = make_plan();
+    EXPECT_TRUE(plan);
+    EXPECT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+    store_->kill_at(first ? *first : 1'000'000);
+    std::map<HostId, std::vector<RunId>> done;
+    std::map<HostId, std::vector<Event>> unsent;
+    std::optional<RolloutId> id;
+    std::size_t operations = 0;
+    int deaths = 0;
+    for (int round = 0; round < 60; ++round) {
+      try {
+        if (!id) {
+          auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+          if (started) id = started->rollout.id;
+          else id = plane_->plan(admin_, plan->id, now_)->started_as;  // the answer was lost, the act was not
+        }
+        step(done, unsent);
+        if (id && is_end(plane_->rollout(admin_, *id, now_)->rollout.state)) break;
+      } catch (const Killed&) {
+        ++deaths;
+        operations = 0;
+        store_->bury();
+        restart();
+        if (deaths < 3) store_->kill_at(*first + static_cast<std::size_t>(deaths) * 7);
+      }
+    }
+    operations += store_->operations();
+    EXPECT_TRUE(id);
+    auto ended = plane_->rollout(admin_, *id, now_);
+    EXPECT_EQ(ended->rollout.state, RolloutState::kSucceeded) << ended->sentence << " after a kill at " << first.value_or(0);
+    for (PlayedHost& host : hosts_) EXPECT_EQ(done[host.id()].size(), 1u) << "kill at " << first.value_or(0);
+    auto verdict = audit_verdict();
+    EXPECT_TRUE(verdict && verdict->sound());
+    if (first) EXPECT_GT(deaths, 0);
+    return operations;
+  }
+};
+
+TEST_F(KilledControlPlane, FinishesWithoutAKill) { EXPECT_GT(run_with_kill_at(std::nullopt), 100u); }
+
+class KilledAt : public KilledControlPlane, public ::testing::WithParamInterface<std::size_t> {};
+TEST_P(KilledAt, OrdersEachHostOnce) { run_with_kill_at(GetParam()); }
+// Every operation of the first rounds, in which the orders are given.
+INSTANTIATE_TEST_SUITE_P(EveryStep, KilledAt, ::testing::Range<std::size_t>(1, 400, 3));
+
+}  // namespace
+}  // namespace prunella::testing
