@@ -103,6 +103,12 @@ Result<std::optional<std::uint64_t>> number_of(const std::vector<StanzaField>& f
   return std::optional(*number);
 }
 
+std::optional<std::string> text_of(const std::vector<StanzaField>& fields, std::string_view name) {
+  const StanzaField* field = find_field(fields, name);
+  if (!field) return std::nullopt;
+  return std::string(field->value);
+}
+
 Result<PackageRecord> read_record(const std::vector<StanzaField>& fields) {
   PackageRecord record;
   std::string place = "line " + std::to_string(fields.front().line);
@@ -126,7 +132,12 @@ Result<PackageRecord> read_record(const std::vector<StanzaField>& fields) {
   auto installed = number_of(fields, "Installed-Size");
   if (!installed) return std::move(installed).error();
   record.installed_size_kib = *installed;
-  if (const StanzaField* filename = find_field(fields, "Filename")) record.filename = std::string(filename->value);
+  record.filename = text_of(fields, "Filename");
+  record.depends = text_of(fields, "Depends");
+  record.pre_depends = text_of(fields, "Pre-Depends");
+  record.breaks = text_of(fields, "Breaks");
+  record.conflicts = text_of(fields, "Conflicts");
+  record.provides = text_of(fields, "Provides");
   return record;
 }
 

@@ -25,7 +25,7 @@ struct OfferedVersion {
   std::string version;
   int priority = 0;
   bool installed = false;
-  std::optional<std::uint32_t> phased_percent;  ///< set when this machine is not among those that get it yet
+  std::optional<std::uint32_t> phased_percent;  ///< set when its archive gives it to this share of machines only
   std::vector<Offer> offers;
   bool operator==(const OfferedVersion&) const = default;
 };
@@ -54,6 +54,12 @@ struct PackageRecord {
   std::optional<std::uint64_t> size_bytes;
   std::optional<std::uint64_t> installed_size_kib;
   std::optional<std::string> filename;  ///< below the archive's URI
+  // Relationship fields as they are; observe/relations.h reads them.
+  std::optional<std::string> depends;
+  std::optional<std::string> pre_depends;
+  std::optional<std::string> breaks;
+  std::optional<std::string> conflicts;
+  std::optional<std::string> provides;
   bool operator==(const PackageRecord&) const = default;
 };
 /// The records in the text's order; some may stand there twice.

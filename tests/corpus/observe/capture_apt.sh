@@ -5,7 +5,8 @@
 #
 #   tests/corpus/observe/capture_apt.sh OUTPUT-DIRECTORY
 #
-# With PRUNELLA_KEEP_ROOT=DIRECTORY the archives and the root stay there, for the tests that run apt themselves.
+# With PRUNELLA_KEEP_ROOT=DIRECTORY the archives and the root stay there, for the tests that run apt themselves: then nothing is
+# captured, only good archives are made, and sources name them by file:.
 set -euo pipefail
 out=$(realpath -m "${1:?output directory}")
 mkdir -p "$out"
@@ -32,8 +33,8 @@ key() {
   gpg --batch --quiet ${2:+--faked-system-time "$2"} --passphrase '' --quick-generate-key "$1 <$1@example.org>" rsa2048 sign "${3:-never}" 2>/dev/null
   gpg --batch --quiet --export "$1@example.org" > "$root/etc/apt/keyrings/$1.gpg"
 }
-key distro; key security; key other; key stranger
-key oldkey 20200101T000000 2020-03-01
+key distro; key security; key other
+[ -n "${PRUNELLA_KEEP_ROOT:-}" ] || { key stranger; key oldkey 20200101T000000 2020-03-01; }
 
 # deb ARCHIVE NAME VERSION SOURCE [more control lines]
 deb() {
@@ -83,6 +84,8 @@ deb release plain 1.0-2 plain
 deb release third 1.0-1 third
 deb release needed 2.0-1 needed
 deb release closure 1.0-1 closure
+deb release rearch 1.0-1 rearch
+deb release overtaken 1.0-2 overtaken
 index release bookworm distro Debian Debian stable bookworm
 printf 'libfoo (1.0-1+deb12u1) stable-security; urgency=high\n\n  * CVE-2024-0001: fixed.\n\n -- Nobody <nobody@example.org>  Tue, 02 Jan 2024 00:00:00 +0000\n\n' \
   | cat - "$work/changelog-libfoo" > "$work/changelog" && mv "$work/changelog" "$work/changelog-libfoo"
@@ -92,14 +95,18 @@ deb security foo-tools 1.0-1+deb12u1 foo all 'Depends: libfoo (>= 1.0-1+deb12u1)
 deb security held 1.0-1+deb12u1 held
 deb security pinned 1.0-1+deb12u1 pinned
 deb security phased 1.0-1+deb12u1 phased
-deb security removes 1.0-1+deb12u1 removes all 'Conflicts: victim\n'
-deb security closure 1.0-1+deb12u1 closure all 'Depends: needed (>= 2.0), added\n'
+deb security removes 1.0-1+deb12u1 removes "$arch" 'Conflicts: victim\n'
+deb security closure 1.0-1+deb12u1 closure "$arch" 'Depends: needed (>= 2.0), added\n'
 deb security added 1.0-1 added
+deb security rearch 1.0-1+deb12u1 rearch all
+deb security overtaken 1.0-1+deb12u1 overtaken
 EDIT_PACKAGES='/^Package: phased$/a Phased-Update-Percentage: 0' \
   index security bookworm-security security Debian Debian-Security stable-security bookworm-security
 deb lookalike third 1.0-1+deb12u9 third
 index lookalike bookworm other Vendor Debian-Security stable-security bookworm
 
+base=
+if [ -z "${PRUNELLA_KEEP_ROOT:-}" ]; then
 # One archive for each way to be wrong.
 deb broken nothing 1.0-1 nothing
 cp -r "$work/archive/broken" "$work/archive/template"
@@ -112,6 +119,7 @@ wrong expired; index expired bookworm distro Other Other stable bookworm 'Valid-
 wrong future; RELEASE_DATE='Fri, 01 Jan 2100 00:00:00 UTC' index future bookworm distro Other Other stable bookworm
 wrong hash; index hash bookworm distro Other Other stable bookworm; echo >> "$work/archive/hash/dists/bookworm/main/binary-$arch/Packages"
 wrong nopackages; index nopackages bookworm distro Other Other stable bookworm; rm "$work/archive/nopackages/dists/bookworm/main/binary-$arch/Packages"
+wrong turned; index turned bookworm distro Other Other stable bookworm
 wrong changed; index changed bookworm distro Other Other stable bookworm
 
 python3 - "$work/archive" "$work/port" <<'PY' &
@@ -125,6 +133,7 @@ PY
 server=$!
 for _ in $(seq 200); do [ -s "$work/port" ] && break; read -rt 0.05 <> <(:) || true; done
 base=http://127.0.0.1:$(cat "$work/port")
+fi
 
 cat > "$root/apt.conf" <<CONF
 Dir::Etc "$root/etc/apt/"; Dir::Etc::parts "$root/etc/apt/apt.conf.d"; Dir::State "$root/"; Dir::State::lists "$root/lists/";
@@ -136,6 +145,7 @@ CONF
 run_apt() { local tool=$1; shift; env -i LC_ALL=C.UTF-8 PATH="$PATH" HOME="$work" APT_CONFIG="$root/apt.conf" "$tool" -c "$root/apt.conf" "$@"; }
 hide() { sed -e "s|$base|http://archive.example.org|g" -e "s|127\.0\.0\.1:$(cat "$work/port")|archive.example.org|g" -e "s|127\.0\.0\.1 |archive.example.org |g" -e "s|$work|/work|g"; }
 
+if [ -z "${PRUNELLA_KEEP_ROOT:-}" ]; then
 for case in nokey badsig unsigned expkey expired future hash nopackages; do
   echo "deb [signed-by=$root/etc/apt/keyrings/$([ $case = expkey ] && echo oldkey || echo distro).gpg] $base/$case bookworm main" > "$root/etc/apt/sources.list"
   rm -rf "$root/lists"; mkdir -p "$root/lists/partial"
@@ -152,6 +162,15 @@ run_apt apt-get update > /dev/null 2>&1
 index changed bookworm distro Foreign Foreign stable bookworm
 run_apt apt-get update 2>&1 | hide > "$out/update-changed.txt" || true
 
+# Signed well once, then not: apt says so in other words and keeps what it has.
+echo "deb [signed-by=$root/etc/apt/keyrings/distro.gpg] $base/turned bookworm main" > "$root/etc/apt/sources.list"
+run_apt apt-get update > /dev/null 2>&1
+sed -i 's/^Label: Other/Label: Changed/' "$work/archive/turned/dists/bookworm/InRelease"
+run_apt apt-get update 2>&1 | hide > "$out/update-turned.txt" || true
+printf 'deb http://name:secret@archive.invalid/debian bookworm main\nnonsense\n' > "$root/etc/apt/sources.list"
+run_apt apt-get update 2>&1 | hide > "$out/update-malformed.txt" || true
+fi
+
 # A machine with one package of each kind of trouble.
 {
   stanza() { printf 'Package: %s\nStatus: %s\nArchitecture: %s\nVersion: %s\nMaintainer: Nobody <nobody@example.org>\nSource: %s\n%bDescription: made for a test\n\n' "$1" "$2" "$3" "$4" "$5" "${6:-}"; }
@@ -166,20 +185,26 @@ run_apt apt-get update 2>&1 | hide > "$out/update-changed.txt" || true
   stanza third 'install ok installed' "$arch" 1.0-1 third
   stanza needed 'install ok installed' "$arch" 1.0-1 needed
   stanza closure 'install ok installed' "$arch" 1.0-1 closure
+  stanza rearch 'install ok installed' "$arch" 1.0-1 rearch
+  stanza overtaken 'install ok installed' "$arch" 1.0-1 overtaken
+  stanza dpkg 'install ok installed' "$arch" 1.21.22 dpkg
 } > "$root/var/lib/dpkg/status"
 printf 'Package: pinned\nPin: version 1.0-1\nPin-Priority: 1001\n' > "$root/etc/apt/preferences.d/pinned"
-archives=${PRUNELLA_ARCHIVES:-$base}
+archives=$base
+[ -z "${PRUNELLA_KEEP_ROOT:-}" ] || archives=file:$work/archive
 cat > "$root/etc/apt/sources.list" <<LIST
 deb [signed-by=$root/etc/apt/keyrings/distro.gpg] $archives/release bookworm main
 deb [signed-by=$root/etc/apt/keyrings/security.gpg] $archives/security bookworm-security main
 LIST
 printf 'Types: deb\nURIs: %s/lookalike\nSuites: bookworm\nComponents: main\nSigned-By: %s/etc/apt/keyrings/other.gpg\n' "$archives" "$root" > "$root/etc/apt/sources.list.d/vendor.sources"
+[ -z "${PRUNELLA_KEEP_ROOT:-}" ] || exit 0
+
 rm -rf "$root/lists"; mkdir -p "$root/lists/partial"
 run_apt apt-get update 2>&1 | hide > "$out/update-good.txt"
 run_apt apt-get update 2>&1 | hide > "$out/update-again.txt"
 run_apt apt-get --simulate upgrade --with-new-pkgs 2>&1 | hide > "$out/simulate-upgrade.txt"
 run_apt apt-get --simulate dist-upgrade 2>&1 | hide > "$out/simulate-dist-upgrade.txt"
-packages='libfoo foo-tools held pinned phased removes victim plain third needed closure'
+packages='libfoo foo-tools held pinned phased removes victim plain third needed closure rearch overtaken'
 run_apt apt-cache policy $packages 2>&1 | hide > "$out/policy.txt"
 run_apt apt-cache show --no-all-versions libfoo foo-tools=1.0-1 foo-tools=1.0-1+deb12u1 third 2>&1 | hide > "$out/show.txt"
 run_apt apt-get -o Debug::NoLocking=1 --print-uris --yes dist-upgrade 2>&1 | hide > "$out/print-uris.txt"
