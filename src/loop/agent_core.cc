@@ -126,8 +126,10 @@ void Core::on(OrderLost& input, Now now, Effects& effects) {
   orders_.lost(input.run, now, random_);
 }
 
+bool Core::is_executor_at_work() const { return standing_busy_ || installing_ || orders_.is_being_done(); }
+
 bool Core::executor_is_free() const {
-  return executor_present_ && !asking_ && !standing_busy_ && !installing_ && facts_.executor && facts_.executor->value &&
+  return executor_present_ && !asking_ && !is_executor_at_work() && facts_.executor && facts_.executor->value &&
          !facts_.executor->value->busy_with;
 }
 
@@ -147,8 +149,10 @@ void Core::on(ReportAnswered& input, Now now, Effects& effects) {
                                                     " than were sent: does another host use this host's key?"});
   for (Section section : acknowledged.lost)
     effects.push_back(Say{Say::Level::kWarning, "the control plane forgot the section " + std::string(to_text(section)) + ": it is sent whole again"});
-  for (const RunId& run : acknowledged.outcomes)
-    if (!orders_.acknowledged(run, effects)) effects.push_back(ForgetOutcome{run});
+  for (const RunId& run : acknowledged.outcomes) {
+    orders_.acknowledged(run, effects);
+    effects.push_back(ForgetOutcome{run});
+  }
   for (const std::string& word : input.answer.resync)
     if (auto section = parse_word<Section>(word)) outbox_.resync(*section);
   if (acknowledged.nothing) {
@@ -308,7 +312,7 @@ Monotonic Core::ask_due() const {
 }
 
 void Core::pump_executor(Now now, Effects& effects) {
-  if (asking_) return;
+  if (asking_ || is_executor_at_work()) return;
   bool room_again = outbox_.wants_outcomes() && executor_present_;
   if (now.steady < ask_due() && !room_again) return;
   asking_ = true;
@@ -337,7 +341,7 @@ void Core::pump_report(Now now, Effects& effects) {
 Monotonic Core::wake() const {
   Monotonic wake = Monotonic::max();
   auto at = [&](Monotonic moment) { wake = std::min(wake, moment); };
-  if (!asking_) at(ask_due());
+  if (!asking_ && !is_executor_at_work()) at(ask_due());
   if (setup_.has_control_plane && !fetching_ && executor_asked_once_ && orders_.has_room()) at(directions_not_before_);
   if (setup_.has_control_plane && !reporting_) at(outbox_.has_news(facts_) ? report_not_before_ : std::max(report_not_before_, report_due_));
   if (standing_at_ && !standing_dirty_) at(*standing_at_);

@@ -84,6 +84,8 @@ class Core {
   void offer_policy(const Envelope& envelope, Now now, Effects& effects);
   Result<ExecutorPolicy> verified(const Envelope& envelope) const;
   void tell(std::string kind, std::string text, Now now, Effects& effects);
+  /// It works on something of ours and answers nothing else meanwhile.
+  bool is_executor_at_work() const;
   bool executor_is_free() const;
   void pump(Now now, Effects& effects);
   void pump_policy(Now now, Effects& effects);

@@ -468,7 +468,6 @@ TEST_F(OrderTest, RefusesByItselfWhatCannotBeStagedAndKeepsThatOverARestart) {
   ASSERT_NE(outcome, report.events.end());
   EXPECT_EQ(from_json<RunOutcome>(outcome->data)->refusal, Refusal::kNotStaged);
   Effects acknowledged = feed(ReportAnswered{answer({{"runs", 1}, {"executor", 1}})});
-  EXPECT_FALSE(has<ForgetOutcome>(acknowledged));
   EXPECT_TRUE(all<Remember>(acknowledged).at(0).memory.outcomes.empty());
 }
 
@@ -479,6 +478,26 @@ TEST_F(OrderTest, HandsOverWithoutFilesWhatTheExecutorWouldRefuseAnyway) {
   feed(Ended{outcome_of(RunId("RUN-1"), RunState::kRefused)});
   feed(executor());
   EXPECT_TRUE(has<HandOrder>(feed(DirectionsReceived{with({signed_order(order_of(2, RunId("RUN-2")), kOperator)})})));
+}
+
+TEST_F(OrderTest, KeepsTheExecutorsRefusalOverARestartSinceTheExecutorDoesNot) {
+  feed(DirectionsReceived{with({signed_order(order_of(1, RunId("RUN-1")))})});
+  feed(Staged{RunId("RUN-1")});
+  RunOutcome refused = outcome_of(RunId("RUN-1"), RunState::kRefused);
+  refused.refusal = Refusal::kBudget;
+  Effects ended = feed(Ended{refused});
+  ASSERT_EQ(all<Remember>(ended).size(), 1u);
+  restart(all<Remember>(ended)[0].memory, policy_of(1));
+  Effects effects = feed(executor(0));
+  EXPECT_EQ(all<FetchDirections>(effects)[0].after, 1u);
+  EXPECT_EQ(core->link().outcomes_held, 1u);
+}
+
+TEST_F(OrderTest, AsksTheExecutorNothingWhileItWorks) {
+  feed(DirectionsReceived{with({signed_order(order_of(1, RunId("RUN-1")))})});
+  feed(Staged{RunId("RUN-1")});
+  pass(kExecutorAskEvery * 3);
+  EXPECT_FALSE(has<AskExecutor>(feed(Tick{})));
 }
 
 TEST_F(OrderTest, AsksForTheOutcomeWhenTheConnectionBroke) {
@@ -877,6 +896,10 @@ class World {
     if (order.sequence <= executor_sequence_ || busy_) {
       refused.refusal = order.sequence <= executor_sequence_ ? Refusal::kReplayed : Refusal::kBusy;
       return answer(some(10), Ended{refused});
+    }
+    if (chance(15)) {
+      refused.refusal = Refusal::kExpired;  // the sequence isn't used, and the executor keeps no outcome
+      return chance(30) ? answer(some(10), OrderLost{effect.run, "reset"}) : answer(some(10), Ended{refused});
     }
     bool slow_accept = chance(10);  // the connection breaks before the order is taken, and it is taken all the same
     ++accepting_;

@@ -131,8 +131,15 @@ bool Orders::ended(const RunOutcome& outcome, Now now, Random& random, Effects& 
     if (held_.front().hand_overs > 1) ask_at_ += ask_backoff_.failed(random);
     return false;
   }
+  if (outcome.state == RunState::kRefused) remember_refusal(outcome, effects);
   finish_front(effects);
   return true;
+}
+
+void Orders::remember_refusal(const RunOutcome& outcome, Effects& effects) {
+  memory_.refused_sequence = held_.front().sequence;
+  memory_.outcomes.push_back(outcome);
+  effects.push_back(Remember{memory_});
 }
 
 void Orders::lost(const RunId& run, Now now, Random& random) {
@@ -166,9 +173,7 @@ std::optional<RunOutcome> Orders::executor_answered(const ExecutorFacts& facts, 
       phase_ = Phase::kReady;
       return std::nullopt;
     }
-    memory_.refused_sequence = front.sequence;
-    memory_.outcomes.push_back(*front.doubtful);
-    effects.push_back(Remember{memory_});
+    remember_refusal(*front.doubtful, effects);
     return finish_front(effects);
   }
   if (front.doubtful && front.doubtful->refusal == Refusal::kNotStaged) front.doubtful.reset();  // the executor has it: what it says counts
@@ -178,13 +183,13 @@ std::optional<RunOutcome> Orders::executor_answered(const ExecutorFacts& facts, 
   }
   if (!front.doubtful)
     effects.push_back(Say{Say::Level::kWarning, front.run.text() + ": the executor took the order and has no outcome of it; its deadline decides"});
+  else
+    remember_refusal(*front.doubtful, effects);
   return finish_front(effects);
 }
 
-bool Orders::acknowledged(const RunId& run, Effects& effects) {
-  if (std::erase_if(memory_.outcomes, [&](const RunOutcome& outcome) { return outcome.run == run; }) == 0) return false;
-  effects.push_back(Remember{memory_});
-  return true;
+void Orders::acknowledged(const RunId& run, Effects& effects) {
+  if (std::erase_if(memory_.outcomes, [&](const RunOutcome& outcome) { return outcome.run == run; }) > 0) effects.push_back(Remember{memory_});
 }
 
 }  // namespace prunella::agent

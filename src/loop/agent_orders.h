@@ -13,8 +13,8 @@ namespace prunella::agent {
 
 /// Orders that wait for the one before; the control plane keeps the rest and gives it when `after` says so.
 inline constexpr std::size_t kOrdersHeldMax = 8;
-/// Refusals of the agent's own that the control plane hasn't stored yet; with that many it takes no further order.
-inline constexpr std::size_t kOwnOutcomesMax = 16;
+/// Refusals that the control plane hasn't stored yet; with that many the agent takes no further order.
+inline constexpr std::size_t kRefusalsMax = 16;
 /// How often the executor is asked for an outcome that it should have and hasn't, with growing delays: for some minutes.
 inline constexpr std::uint32_t kMissingOutcomeAsksMax = 30;
 /// The same, when the executor said that the order's sequence is used: its list of outcomes is on disk, so one that is to come is
@@ -50,8 +50,8 @@ class Orders {
   std::optional<RunOutcome> executor_answered(const ExecutorFacts& facts, const std::vector<RunOutcome>& outcomes, Now now, Random& random,
                                               Effects& effects);
   void lost(const RunId& run, Now now, Random& random);
-  /// The control plane has this outcome. @return true when it was one of the agent's own.
-  bool acknowledged(const RunId& run, Effects& effects);
+  /// The control plane has this outcome.
+  void acknowledged(const RunId& run, Effects& effects);
 
   /// Starts what can be started. `executor_free`: it answered last time it was asked, and nothing else runs on it.
   void advance(bool executor_free, Now now, Effects& effects);
@@ -59,7 +59,9 @@ class Orders {
   std::uint64_t taken() const { return taken_; }
   /// An order is with the executor, or may be.
   bool is_handed() const { return phase_ == Phase::kHanded || phase_ == Phase::kAsking; }
-  bool has_room() const { return held_.size() < kOrdersHeldMax && memory_.outcomes.size() < kOwnOutcomesMax; }
+  /// The executor works on an order, over a connection that stands. It answers nothing else meanwhile.
+  bool is_being_done() const { return phase_ == Phase::kHanded; }
+  bool has_room() const { return held_.size() < kOrdersHeldMax && memory_.outcomes.size() < kRefusalsMax; }
   std::size_t held() const { return held_.size(); }
   /// When the executor should be asked for an outcome that is missing.
   std::optional<Monotonic> ask_at() const { return phase_ == Phase::kAsking ? std::optional(ask_at_) : std::nullopt; }
@@ -80,6 +82,7 @@ class Orders {
   };
   bool is_front(const RunId& run) const { return !held_.empty() && held_.front().run == run; }
   std::optional<RunOutcome> finish_front(Effects& effects);
+  void remember_refusal(const RunOutcome& outcome, Effects& effects);
 
   HostId host_;
   Memory memory_;

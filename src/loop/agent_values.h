@@ -20,7 +20,7 @@ struct Now {
 
 /// What the agent must still know after a restart. Everything else is sensed, asked of the executor or fetched again.
 struct Memory {
-  std::uint64_t refused_sequence = 0;   ///< highest order that the agent itself refused: the executor never saw it
+  std::uint64_t refused_sequence = 0;   ///< highest order that was refused, by the agent or by the executor, which keeps no refusal
   std::vector<RunOutcome> outcomes;     ///< of such refusals, until the control plane has stored them
   bool operator==(const Memory&) const = default;
 };
