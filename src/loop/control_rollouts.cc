@@ -175,12 +175,14 @@ Status ControlPlane::carry(const RolloutId& id, const std::vector<RolloutInput>&
     for (Effect& effect : step.effects) effects.push_back(std::move(effect));
   }
   if (rollout == before && effects.empty()) return {};
+  // The run of an order exists before the host's row names it.
+  for (const Effect& effect : effects)
+    if (effect.kind == EffectKind::kOrder)
+      if (auto given = give_order(rollout, effect, now); !given) return given;
   if (auto saved = store_.save_rollout(before, rollout, now); !saved) return saved;
   for (const Effect& effect : effects) {
     switch (effect.kind) {
-      case EffectKind::kOrder:
-        if (auto given = give_order(rollout, effect, now); !given) return given;
-        break;
+      case EffectKind::kOrder: break;
       case EffectKind::kStop:
       case EffectKind::kNotify: {
         AuditSubject subject;

@@ -254,7 +254,9 @@ TEST_F(Fleet, ScopesAreKept) {
   Caller reader{"token:r", "r", {Scope::kRead}};
   EXPECT_TRUE(plane_->status(reader, now_));
   EXPECT_EQ(make_plan().error().kind(), ErrorKind::kNotFound);
-  EXPECT_EQ(plane_->make_plan(reader, {.selector = "all"}, now_).error().kind(), ErrorKind::kDenied);
+  PlanRequest request;
+  request.selector = "all";
+  EXPECT_EQ(plane_->make_plan(reader, request, now_).error().kind(), ErrorKind::kDenied);
   EXPECT_EQ(plane_->add_token(reader, {"x", {Scope::kAdmin}, seconds(3600)}, now_).error().kind(), ErrorKind::kDenied);
   EXPECT_EQ(plane_->set_trust(admin_, {"example", {ada_.public_key()}, 1}, now_).error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(set_policy(1).error().kind(), ErrorKind::kConflict);
@@ -315,6 +317,7 @@ class KilledControlPlane : public Fleet {
       }
     }
     operations += store_->operations();
+    store_->live_on();
     EXPECT_TRUE(id);
     auto ended = plane_->rollout(admin_, *id, now_);
     EXPECT_EQ(ended->rollout.state, RolloutState::kSucceeded) << ended->sentence << " after a kill at " << first.value_or(0);
