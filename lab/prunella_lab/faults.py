@@ -4,7 +4,6 @@ A fault is a pair of functions. plant(state, machine, options) breaks the machin
 mend(state, machine, record) undoes it and may be called when it was undone by other means.
 """
 import os
-import shlex
 
 from . import dpkg_stop, limits, machine as machines, system
 from .system import LabError
@@ -229,4 +228,4 @@ def mend(state, machine, what):
 
 
 def explain():
-    return "\n".join(f"  {name:26}{shlex.join([text])[1:-1]}" for name, (_, _, text) in FAULTS.items())
+    return "\n".join(f"  {name:26}{text}" for name, (_, _, text) in FAULTS.items())
