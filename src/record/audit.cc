@@ -19,8 +19,8 @@ SELECT sequence, at, actor, kind, host, finding, policy, plan, rollout, run, ord
 FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2)"};
 
 // Names of members under which a secret would be the natural thing to find.
-constexpr auto kSecretWords = std::to_array<std::string_view>({"api_key", "authorization", "cookie", "passphrase", "password",
-                                                               "private_key", "secret", "seed"});
+constexpr auto kSecretWords = std::to_array<std::string_view>(
+    {"api_key", "authorization", "cookie", "passphrase", "password", "private_key", "secret", "seed"});
 // The details lie three levels deep in nothing, but leave room below parse_json's default of 32.
 constexpr int kDepthMax = 24;
 constexpr std::int64_t kExactMax = std::int64_t{1} << 53;  // RFC 7493 section 2.2
@@ -61,11 +61,13 @@ Status check_record(const AuditRecord& record) {
   if (auto named = check_name("the kind", record.kind); !named) return named;
   if (record.why.empty()) return invalid_input("why is empty: an entry says why");
   if (record.why.size() > kAuditWhyBytesMax)
-    return exhausted("why has " + std::to_string(record.why.size()) + " bytes, the limit is " + std::to_string(kAuditWhyBytesMax));
+    return exhausted("why has " + std::to_string(record.why.size()) + " bytes, the limit is " +
+                     std::to_string(kAuditWhyBytesMax));
   if (auto fits = check_text(record.actor, "the actor"); !fits) return fits;
   if (auto fits = check_text(record.why, "why"); !fits) return fits;
   if (auto fits = check_details(to_json(record.subject), "the subject", 0); !fits) return fits;
-  if (!record.details.as_object()) return invalid_input("details are " + std::string(record.details.type_name()) + ", not an object");
+  if (!record.details.as_object())
+    return invalid_input("details are " + std::string(record.details.type_name()) + ", not an object");
   return check_details(record.details, "details", 0);
 }
 
@@ -211,8 +213,9 @@ Result<std::vector<AuditEntry>> read_audit(SqlConnection& connection, std::int64
   std::vector<AuditEntry> entries;
   for (Row row : *rows) {
     auto entry = entry_of(row);
-    if (!entry) return std::move(entry).error().during("audit entry after " +
-                                                       std::to_string(entries.empty() ? after : entries.back().sequence));
+    if (!entry)
+      return std::move(entry).error().during("audit entry after " +
+                                             std::to_string(entries.empty() ? after : entries.back().sequence));
     entries.push_back(*std::move(entry));
   }
   return entries;
@@ -245,8 +248,9 @@ AuditVerifier::AuditVerifier(AuditExpectation expectation)
   // Those before a part of a log can't be compared with it, only the one at its very start.
   for (auto at = outside_.begin(); at != outside_.end() && at->first <= sequence_; at = outside_.erase(at))
     if (at->first == sequence_ && at->second.hash != hash_)
-      fail(AuditFault::kRewritten, sequence_, "the checkpoint of entry " + std::to_string(sequence_) + " signed " +
-                                                  at->second.hash.brief() + ", the start says " + hash_.brief());
+      fail(AuditFault::kRewritten, sequence_,
+           "the checkpoint of entry " + std::to_string(sequence_) + " signed " + at->second.hash.brief() + ", the start says " +
+               hash_.brief());
 }
 
 void AuditVerifier::fail(AuditFault fault, std::int64_t sequence, std::string text) {
@@ -257,8 +261,8 @@ bool AuditVerifier::check_signed(const AuditCheckpoint& checkpoint) {
   std::string what = "the checkpoint of entry " + std::to_string(checkpoint.sequence);
   auto key = std::ranges::find(expectation_.keys, checkpoint.key_id, &PublicKey::key_id);
   if (key == expectation_.keys.end()) {
-    fail(AuditFault::kBadSignature, checkpoint.sequence, what + " is signed by the key " + quoted(checkpoint.key_id) +
-                                                             ", which isn't among the trusted ones");
+    fail(AuditFault::kBadSignature, checkpoint.sequence,
+         what + " is signed by the key " + quoted(checkpoint.key_id) + ", which isn't among the trusted ones");
     return false;
   }
   if (!verify_checkpoint(checkpoint, *key)) {
@@ -282,10 +286,9 @@ void AuditVerifier::check_signatures(const AuditEntry& entry) {
   if (!checkpoint)
     return fail(AuditFault::kBadSignature, entry.sequence, "the entry holds no checkpoint: " + checkpoint.error().text());
   if (checkpoint->sequence != entry.sequence - 1 || checkpoint->hash != entry.previous_hash)
-    return fail(AuditFault::kRewritten, entry.sequence, "the checkpoint signed entry " + std::to_string(checkpoint->sequence) +
-                                                            " with " + checkpoint->hash.brief() + ", before it stands " +
-                                                            std::to_string(entry.sequence - 1) + " with " +
-                                                            entry.previous_hash.brief());
+    return fail(AuditFault::kRewritten, entry.sequence,
+                "the checkpoint signed entry " + std::to_string(checkpoint->sequence) + " with " + checkpoint->hash.brief() +
+                    ", before it stands " + std::to_string(entry.sequence - 1) + " with " + entry.previous_hash.brief());
   if (expectation_.keys.empty())
     ++verdict_.checkpoints_unchecked;
   else
@@ -300,9 +303,9 @@ void AuditVerifier::check_link(const AuditEntry& entry) {
                     ? "entry " + std::to_string(expected) + " is missing"
                     : "entries " + std::to_string(expected) + " to " + std::to_string(entry.sequence - 1) + " are missing");
   if (entry.sequence < expected)
-    return fail(AuditFault::kInserted, entry.sequence,
-                "entry " + std::to_string(entry.sequence) + " stands here once more, where " + std::to_string(expected) +
-                    " should be");
+    return fail(
+        AuditFault::kInserted, entry.sequence,
+        "entry " + std::to_string(entry.sequence) + " stands here once more, where " + std::to_string(expected) + " should be");
   if (entry.previous_hash != hash_)
     return fail(AuditFault::kUnlinked, entry.sequence,
                 "it continues an entry with the hash " + entry.previous_hash.brief() + ", before it stands " + hash_.brief());

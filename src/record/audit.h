@@ -23,7 +23,8 @@
 /// of the entry before it, and 64 zeros in the first entry, whose sequence is 1; sequences have no gaps. An export is these lines
 /// in order, each ended by a line feed. In Python, an entry's hash is
 ///
-///     del e["hash"]; hashlib.sha256(json.dumps(e, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+///     del e["hash"]; hashlib.sha256(json.dumps(e, sort_keys=True, separators=(",", ":"),
+///     ensure_ascii=False).encode()).hexdigest()
 ///
 /// and tools/verify/prunella_verify.py is a whole second verifier. Both demand each line byte for byte in canonical form, so a
 /// changed byte anywhere is found.
@@ -189,10 +190,10 @@ struct AuditBreak {
 
 struct AuditVerdict {
   std::optional<AuditBreak> broken;
-  std::int64_t entries = 0;              ///< entries that were found sound
-  std::int64_t last_sequence = 0;        ///< of the last sound one
+  std::int64_t entries = 0;        ///< entries that were found sound
+  std::int64_t last_sequence = 0;  ///< of the last sound one
   Digest last_hash;
-  std::int64_t checkpoints = 0;          ///< signatures that were checked with a trusted key, inside and from elsewhere
+  std::int64_t checkpoints = 0;            ///< signatures that were checked with a trusted key, inside and from elsewhere
   std::int64_t checkpoints_unchecked = 0;  ///< inside, but no key was given to check them with
   bool sound() const { return !broken; }
 };

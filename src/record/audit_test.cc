@@ -25,11 +25,12 @@ PrivateKey key_of(unsigned char seed) {
 Instant at_ms(std::int64_t ms) { return Instant(Duration(1'795'489'368'123 + ms)); }
 
 AuditRecord record_of(std::int64_t i) {
-  return {.actor = "person:mara",
-          .kind = "plan.approved",
-          .subject = {.host = HostId("web-" + std::to_string(i)), .plan = PlanId("PLN-1")},
-          .why = "because of \"\xc3\xa9\xf0\x9f\x8c\xbf\"\n\x01\x7f",
-          .details = Json(Json::Object{{"number", Json(i)}, {"list", Json(Json::Array{Json(true), Json(nullptr), Json("x/\\")})}})};
+  return {
+      .actor = "person:mara",
+      .kind = "plan.approved",
+      .subject = {.host = HostId("web-" + std::to_string(i)), .plan = PlanId("PLN-1")},
+      .why = "because of \"\xc3\xa9\xf0\x9f\x8c\xbf\"\n\x01\x7f",
+      .details = Json(Json::Object{{"number", Json(i)}, {"list", Json(Json::Array{Json(true), Json(nullptr), Json("x/\\")})}})};
 }
 
 std::vector<AuditEntry> chain(std::int64_t length) {
@@ -87,7 +88,8 @@ TEST(AuditEntry, RefusesWhatDoesNotBelongIntoTheLog) {
   EXPECT_THAT(refused([](auto& r) { r.details = Json("text"); }), HasSubstr("not an object"));
   EXPECT_THAT(refused([](auto& r) { r.details["load"] = Json(1.5); }), HasSubstr("load is a fraction"));
   EXPECT_THAT(refused([](auto& r) { r.details["big"] = Json((std::int64_t{1} << 53) + 1); }), HasSubstr("beyond 2^53"));
-  EXPECT_THAT(refused([](auto& r) { r.details["text"] = Json(std::string(kAuditDetailsBytesMax, 'x')); }), HasSubstr("the limit is"));
+  EXPECT_THAT(refused([](auto& r) { r.details["text"] = Json(std::string(kAuditDetailsBytesMax, 'x')); }),
+              HasSubstr("the limit is"));
   EXPECT_THAT(refused([](auto& r) { r.details["a"]["password"] = Json("hunter2"); }), HasSubstr("secrets never go"));
   std::string pem = refused([](auto& r) { r.details["file"] = Json("-----BEGIN PRIVATE KEY-----\nMC4CAQ"); });
   EXPECT_THAT(pem, HasSubstr("a private key"));
@@ -244,7 +246,8 @@ TEST(AuditVerifier, ChecksTheCheckpointsInsideTheLog) {
   PrivateKey ours = key_of(1), other = key_of(2);
   auto with = [&](const AuditCheckpoint& checkpoint) {
     auto entries = chain(5);
-    AuditRecord record{.actor = "control-plane", .kind = std::string(kAuditCheckpointKind), .why = "signed", .details = to_json(checkpoint)};
+    AuditRecord record{
+        .actor = "control-plane", .kind = std::string(kAuditCheckpointKind), .why = "signed", .details = to_json(checkpoint)};
     entries.push_back(*make_audit_entry(5, entries[4].hash, record, at_ms(9)));
     return lines_of(entries);
   };
@@ -254,7 +257,8 @@ TEST(AuditVerifier, ChecksTheCheckpointsInsideTheLog) {
   auto sound = with(make_audit_checkpoint(5, last, ours, at_ms(9)));
   EXPECT_EQ(verify_lines(sound, trusted).checkpoints, 1);
   EXPECT_EQ(verify_lines(sound).checkpoints_unchecked, 1);
-  EXPECT_EQ(verify_lines(with(make_audit_checkpoint(5, last, other, at_ms(9))), trusted).broken->fault, AuditFault::kBadSignature);
+  EXPECT_EQ(verify_lines(with(make_audit_checkpoint(5, last, other, at_ms(9))), trusted).broken->fault,
+            AuditFault::kBadSignature);
   EXPECT_EQ(verify_lines(with(make_audit_checkpoint(4, last, ours, at_ms(9)))).broken->fault, AuditFault::kRewritten);
 }
 

@@ -392,9 +392,9 @@ Status migrate(SqlConnection& connection, std::span<const Migration> steps, Inst
       return ran;
     });
     if (done) return {};
-    if (!collided || attempt == kAttemptsMax) return std::move(done).error().during("bringing " + connection.description() +
-                                                                                   " to schema version " +
-                                                                                   std::to_string(steps.size()));
+    if (!collided || attempt == kAttemptsMax)
+      return std::move(done).error().during("bringing " + connection.description() + " to schema version " +
+                                            std::to_string(steps.size()));
   }
 }
 

@@ -53,8 +53,7 @@ std::string_view type_name(const SqlValue& value);
 inline SqlValue to_sql(std::nullptr_t) { return nullptr; }
 inline SqlValue to_sql(bool value) { return std::int64_t{value}; }
 template <class I>
-  requires(std::integral<I> && !std::same_as<I, bool>)
-SqlValue to_sql(I value) {
+requires(std::integral<I> && !std::same_as<I, bool>) SqlValue to_sql(I value) {
   check(std::in_range<std::int64_t>(value), "a number that BIGINT can't hold");
   return static_cast<std::int64_t>(value);
 }
@@ -322,12 +321,18 @@ T RowReader::get(std::string_view column) {
       if (parsed) return *std::move(parsed);
       return fail(column, parsed.error().text()), T{};
     };
-    if constexpr (std::is_same_v<T, std::string>) return *found;
-    else if constexpr (IsId<T>::value) return T(*found);
-    else if constexpr (std::is_same_v<T, Digest>) return take(parse_digest(*found));
-    else if constexpr (std::is_same_v<T, Json>) return take(parse_json(*found, {.bytes_max = kSqlTextBytesMax}));
-    else if constexpr (WordedEnum<T>) return take(parse_word<T>(*found));
-    else static_assert(std::is_same_v<T, Json>, "this type has no column form; see RowReader::document");
+    if constexpr (std::is_same_v<T, std::string>)
+      return *found;
+    else if constexpr (IsId<T>::value)
+      return T(*found);
+    else if constexpr (std::is_same_v<T, Digest>)
+      return take(parse_digest(*found));
+    else if constexpr (std::is_same_v<T, Json>)
+      return take(parse_json(*found, {.bytes_max = kSqlTextBytesMax}));
+    else if constexpr (WordedEnum<T>)
+      return take(parse_word<T>(*found));
+    else
+      static_assert(std::is_same_v<T, Json>, "this type has no column form; see RowReader::document");
   }
 }
 

@@ -55,12 +55,11 @@ INSTANTIATE_TEST_SUITE_P(All, Store, testing::Values(sqlite_memory(), sqlite_fil
 
 TEST_P(Store, GivesBackWhatWasWritten) {
   const std::string odd = "a'b\"c\\d\n\t\x7f \xc3\xa9 \xf0\x9f\x8c\xbf ; DROP TABLE things; -- $1 ?";
-  const std::vector<std::vector<SqlValue>> all = {
-      {"a", std::int64_t{0}, "", std::int64_t{1}},
-      {"b", std::numeric_limits<std::int64_t>::max(), odd, std::int64_t{0}},
-      {"c", std::numeric_limits<std::int64_t>::min(), nullptr, std::int64_t{0}},
-      {"d", nullptr, std::string(100'000, 'x'), std::int64_t{0}},
-      {"", std::int64_t{-1}, "12", std::int64_t{0}}};
+  const std::vector<std::vector<SqlValue>> all = {{"a", std::int64_t{0}, "", std::int64_t{1}},
+                                                  {"b", std::numeric_limits<std::int64_t>::max(), odd, std::int64_t{0}},
+                                                  {"c", std::numeric_limits<std::int64_t>::min(), nullptr, std::int64_t{0}},
+                                                  {"d", nullptr, std::string(100'000, 'x'), std::int64_t{0}},
+                                                  {"", std::int64_t{-1}, "12", std::int64_t{0}}};
 
   for (const auto& values : all) EXPECT_EQ(must(db().run(kInsert, values)).affected(), 1);
 
@@ -73,9 +72,7 @@ TEST_P(Store, GivesBackWhatWasWritten) {
 }
 
 enum class Colour { kRed, kGreen };
-constexpr auto enum_words(Colour) {
-  return std::to_array<EnumWord<Colour>>({{Colour::kRed, "red"}, {Colour::kGreen, "green"}});
-}
+constexpr auto enum_words(Colour) { return std::to_array<EnumWord<Colour>>({{Colour::kRed, "red"}, {Colour::kGreen, "green"}}); }
 
 TEST_P(Store, ReadsColumnsAsTypedValues) {
   Digest digest = sha256("x");
@@ -120,8 +117,7 @@ TEST_P(Store, SaysWhichColumnHoldsSomethingElse) {
             "test.select: column 'word' holds a text where a whole number should be");
   EXPECT_EQ(error([](RowReader& r) { r.get<bool>("number"); }), "test.select: column 'number' holds 7 where 0 or 1 should be");
   EXPECT_EQ(error([](RowReader& r) { r.get<std::string>("wrod"); }), "test.select: column 'wrod' is not in the result");
-  EXPECT_EQ(error([](RowReader& r) { r.get<Colour>("word"); }),
-            "test.select: column 'word' 'seven' is none of: red, green");
+  EXPECT_EQ(error([](RowReader& r) { r.get<Colour>("word"); }), "test.select: column 'word' 'seven' is none of: red, green");
   EXPECT_THAT(error([](RowReader& r) { r.get<Digest>("word"); }), testing::HasSubstr("column 'word'"));
 }
 
@@ -147,7 +143,8 @@ TEST_P(Store, RefusesAnotherNumberOfValues) {
 }
 
 TEST_P(Store, TakesParametersInAnyOrderAndTwice) {
-  const Statement statement{"test.order", "SELECT id FROM things WHERE word = $2 AND (number = $1 OR number = $1 + 1) AND word = $2"};
+  const Statement statement{"test.order",
+                            "SELECT id FROM things WHERE word = $2 AND (number = $1 OR number = $1 + 1) AND word = $2"};
   must(insert("a", std::int64_t{5}, "w"));
 
   EXPECT_EQ(must(db().run(statement, {std::int64_t{4}, "w"})).size(), 1u);
@@ -208,7 +205,8 @@ TEST_P(Store, CallsABrokenConstraintAConflict) {
   EXPECT_EQ(kind(insert("a")), ErrorKind::kConflict) << "unique";
   EXPECT_EQ(kind(insert("b", nullptr, nullptr, nullptr)), ErrorKind::kConflict) << "not null";
   EXPECT_EQ(kind(insert("b", nullptr, nullptr, std::int64_t{2})), ErrorKind::kConflict) << "check";
-  EXPECT_EQ(kind(db().run({"test.part", "INSERT INTO parts (thing, part) VALUES ($1, $2)"}, {"nobody", "p"})), ErrorKind::kConflict)
+  EXPECT_EQ(kind(db().run({"test.part", "INSERT INTO parts (thing, part) VALUES ($1, $2)"}, {"nobody", "p"})),
+            ErrorKind::kConflict)
       << "foreign key";
   EXPECT_EQ(count(), 1);
   EXPECT_FALSE(db().lost_race()) << "running it again would not help";
@@ -223,7 +221,8 @@ TEST_P(Store, InsertsOrUpdatesAndReturns) {
 
 TEST_P(Store, CountsTheRowsItChanged) {
   for (const char* id : {"a", "b", "c"}) must(insert(id, std::int64_t{1}));
-  EXPECT_EQ(must(db().run({"test.update", "UPDATE things SET number = $1 WHERE id <> $2"}, {std::int64_t{9}, "a"})).affected(), 2);
+  EXPECT_EQ(must(db().run({"test.update", "UPDATE things SET number = $1 WHERE id <> $2"}, {std::int64_t{9}, "a"})).affected(),
+            2);
   EXPECT_EQ(must(db().run(kIds)).affected(), 0);
   EXPECT_EQ(must(db().run({"test.delete", "DELETE FROM things WHERE number = $1"}, {std::int64_t{8}})).affected(), 0);
 }
@@ -254,10 +253,11 @@ TEST_P(Store, RollsBackWhatTheFunctionOfATransactionRefuses) {
   EXPECT_EQ(result.error().text(), "changed my mind");
   EXPECT_EQ(count(), 0);
 
-  EXPECT_EQ(must(with_transaction(db(), [&]() -> Result<int> {
-              must(insert("a"));
-              return 7;
-            })),
+  EXPECT_EQ(must(with_transaction(db(),
+                                  [&]() -> Result<int> {
+                                    must(insert("a"));
+                                    return 7;
+                                  })),
             7);
   EXPECT_EQ(count(), 1);
 }
@@ -444,7 +444,8 @@ VALUES ($1, $2, $3, 'active', 'lab', '{}', $4, '{}'))"};
   must(db().run(host, sql_values("h1", "web", "k1", at_ms(0))));
   must(db().run({"test.plan", R"(
 INSERT INTO plans (id, digest, state, created_at, created_by, document) VALUES ('p1', 'd1', 'proposed', 0, 'mara', '{}'))"}));
-  const Statement approval{"test.approval", "INSERT INTO approvals (plan, approver, key_id, at, envelope) VALUES ('p1', $1, $2, 0, '')"};
+  const Statement approval{"test.approval",
+                           "INSERT INTO approvals (plan, approver, key_id, at, envelope) VALUES ('p1', $1, $2, 0, '')"};
   must(db().run(approval, {"mara", "key-1"}));
   const Statement order{"test.order", R"(
 INSERT INTO orders (id, host, sequence, epoch, state, issued_at, expires_at, envelope) VALUES ($1, 'h1', $2, 1, 'issued', 0, 1, ''))"};
@@ -495,11 +496,12 @@ class SeedRandom : public Random {
 };
 
 AuditRecord record_of(int i) {
-  return {.actor = "person:mara",
-          .kind = "plan.approved",
-          .subject = {.host = HostId("web-" + std::to_string(i)), .plan = PlanId("PLN-1")},
-          .why = "because of \"\xc3\xa9\xf0\x9f\x8c\xbf\"\n\x01\x7f",
-          .details = Json(Json::Object{{"number", Json(i)}, {"list", Json(Json::Array{Json(true), Json(nullptr), Json("x/\\")})}})};
+  return {
+      .actor = "person:mara",
+      .kind = "plan.approved",
+      .subject = {.host = HostId("web-" + std::to_string(i)), .plan = PlanId("PLN-1")},
+      .why = "because of \"\xc3\xa9\xf0\x9f\x8c\xbf\"\n\x01\x7f",
+      .details = Json(Json::Object{{"number", Json(i)}, {"list", Json(Json::Array{Json(true), Json(nullptr), Json("x/\\")})}})};
 }
 
 class Audit : public Store {

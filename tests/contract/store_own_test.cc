@@ -250,11 +250,12 @@ class SecondVerifier : public SqliteStore {
   void append(int count) {
     must(with_transaction(*db_, [&]() -> Status {
       for (int i = 0; i < count; ++i) {
-        AuditRecord record{.actor = "policy:web-tier",
-                           .kind = "finding.opened",
-                           .subject = {.host = HostId("web-" + std::to_string(i)), .finding = FindingId("FND-0123456789")},
-                           .why = "openssl 3.0.14-1 is older than 3.0.15-1 \xe2\x80\x93 \"fixed\"\t\x7f",
-                           .details = Json(Json::Object{{"cves", Json(Json::Array{Json("CVE-2026-0001"), Json(i), Json(nullptr)})}})};
+        AuditRecord record{
+            .actor = "policy:web-tier",
+            .kind = "finding.opened",
+            .subject = {.host = HostId("web-" + std::to_string(i)), .finding = FindingId("FND-0123456789")},
+            .why = "openssl 3.0.14-1 is older than 3.0.15-1 \xe2\x80\x93 \"fixed\"\t\x7f",
+            .details = Json(Json::Object{{"cves", Json(Json::Array{Json("CVE-2026-0001"), Json(i), Json(nullptr)})}})};
         if (auto added = append_audit(*db_, record, at_ms(i)); !added) return std::move(added).error();
       }
       return {};
@@ -391,7 +392,8 @@ TEST_F(PostgresStore, LosesABatchWholeWhenTheConnectionGoes) {
 }
 
 TEST_F(PostgresStore, AcknowledgesOnlyWhatIsOnDisk) {
-  for (auto [setting, value] : {std::pair{"synchronous_commit", "on"}, std::pair{"idle_in_transaction_session_timeout", "1min"}}) {
+  for (auto [setting, value] :
+       {std::pair{"synchronous_commit", "on"}, std::pair{"idle_in_transaction_session_timeout", "1min"}}) {
     Rows rows = must(db_->run({"test.setting", "SELECT current_setting($1) AS value"}, {setting}));
     EXPECT_EQ(*rows[0].find("value"), SqlValue(value));
   }
@@ -416,7 +418,8 @@ TEST_F(PostgresStore, NamesWhatIsMissing) {
 }
 
 TEST(PostgresOpen, NeverShowsThePassword) {
-  for (const char* conninfo : {"postgresql://u:hunter2@[::1/x", "host=/nowhere password=hunter2", "host=/nowhere password='hunter2"}) {
+  for (const char* conninfo :
+       {"postgresql://u:hunter2@[::1/x", "host=/nowhere password=hunter2", "host=/nowhere password='hunter2"}) {
     auto failed = PostgresConnection::open(conninfo);
     ASSERT_FALSE(failed);
     EXPECT_THAT(failed.error().text(), testing::Not(HasSubstr("hunter2")));

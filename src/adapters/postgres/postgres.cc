@@ -21,10 +21,10 @@ using ResultHandle = std::unique_ptr<PGresult, ClearResult>;
 
 // The kind for an SQLSTATE. Source: PostgreSQL 15 manual, appendix A.
 ErrorKind kind_of(std::string_view state) {
-  if (state == "42501") return ErrorKind::kDenied;       // insufficient_privilege
-  if (state == "25006") return ErrorKind::kDenied;       // read_only_sql_transaction
-  if (state == "3D000") return ErrorKind::kNotFound;     // the database does not exist
-  if (state == "54000") return ErrorKind::kExhausted;    // program_limit_exceeded, and its class below
+  if (state == "42501") return ErrorKind::kDenied;     // insufficient_privilege
+  if (state == "25006") return ErrorKind::kDenied;     // read_only_sql_transaction
+  if (state == "3D000") return ErrorKind::kNotFound;   // the database does not exist
+  if (state == "54000") return ErrorKind::kExhausted;  // program_limit_exceeded, and its class below
   if (state == "XX001" || state == "XX002") return ErrorKind::kCorrupt;
   if (state == "55P03" || state == "57014") return ErrorKind::kUnavailable;  // lock_timeout, statement_timeout
   std::string_view category = state.substr(0, 2);
@@ -99,8 +99,9 @@ Status PostgresConnection::connect() {
   PQconninfoOption* parsed = PQconninfoParse(conninfo_.c_str(), &parse_error);
   PQfreemem(parse_error);
   if (!parsed)
-    return invalid_input("the PostgreSQL connection text can't be read (it isn't shown: it may hold a password); "
-                         "'host=/run/postgresql dbname=prunella' or 'postgresql://host/prunella' would be right");
+    return invalid_input(
+        "the PostgreSQL connection text can't be read (it isn't shown: it may hold a password); "
+        "'host=/run/postgresql dbname=prunella' or 'postgresql://host/prunella' would be right");
   PQconninfoFree(parsed);
 
   std::string seconds = std::to_string(std::max<std::int64_t>(2, options_.connect_timeout.count() / 1000));
@@ -141,19 +142,21 @@ Status PostgresConnection::connect() {
     return std::move(fits).error().during("connecting to " + description_);
   }
   // SET and not the connection's options, which a pooler between us and the server drops.
-  std::string set = "SET synchronous_commit = on; SET default_transaction_isolation = 'serializable';"
-                    "SET standard_conforming_strings = on; SET client_min_messages = 'warning'; SET statement_timeout = " +
-                    milliseconds(options_.statement_timeout) + "; SET lock_timeout = " + milliseconds(options_.lock_timeout) +
-                    "; SET idle_in_transaction_session_timeout = " + milliseconds(options_.idle_in_transaction_timeout);
+  std::string set =
+      "SET synchronous_commit = on; SET default_transaction_isolation = 'serializable';"
+      "SET standard_conforming_strings = on; SET client_min_messages = 'warning'; SET statement_timeout = " +
+      milliseconds(options_.statement_timeout) + "; SET lock_timeout = " + milliseconds(options_.lock_timeout) +
+      "; SET idle_in_transaction_session_timeout = " + milliseconds(options_.idle_in_transaction_timeout);
   return simple(set.c_str());
 }
 
 Status PostgresConnection::check_server() {
   if (PQserverVersion(connection_) < 150000)
     return denied("the server has version " + std::to_string(PQserverVersion(connection_) / 10000) + ", 15 or newer is needed");
-  ResultHandle result(PQexec(connection_, "SELECT datcollate, pg_encoding_to_char(encoding), current_setting('fsync'), "
-                                          "current_setting('full_page_writes') FROM pg_database "
-                                          "WHERE datname = current_database()"));
+  ResultHandle result(PQexec(connection_,
+                             "SELECT datcollate, pg_encoding_to_char(encoding), current_setting('fsync'), "
+                             "current_setting('full_page_writes') FROM pg_database "
+                             "WHERE datname = current_database()"));
   if (PQresultStatus(result.get()) != PGRES_TUPLES_OK || PQntuples(result.get()) != 1) return failure(result.get());
   std::string collation = PQgetvalue(result.get(), 0, 0), encoding = PQgetvalue(result.get(), 0, 1);
   // C.UTF-8 of the C library sorts by code points, which for UTF-8 is by bytes.
@@ -163,8 +166,9 @@ Status PostgresConnection::check_server() {
                   "; make it with: createdb --template=template0 --encoding=UTF8 --locale=C NAME");
   for (int i : {2, 3})
     if (std::strcmp(PQgetvalue(result.get(), 0, i), "on") != 0)
-      return denied(std::string(PQfname(result.get(), i)) + ": the server runs with fsync or full_page_writes off and would lose "
-                                                            "what it acknowledged");
+      return denied(std::string(PQfname(result.get(), i)) +
+                    ": the server runs with fsync or full_page_writes off and would lose "
+                    "what it acknowledged");
   return {};
 }
 
@@ -198,7 +202,8 @@ void PostgresConnection::forget_statements() {
   ResultHandle result(PQexec(connection_, "DEALLOCATE ALL"));  // a failure shows in the next PQprepare
 }
 
-Result<const PostgresConnection::Prepared*> PostgresConnection::prepare(const Statement& statement, const Parameters& parameters) {
+Result<const PostgresConnection::Prepared*> PostgresConnection::prepare(const Statement& statement,
+                                                                        const Parameters& parameters) {
   std::string key = parameters.signature + ":" + statement.sql;
   auto found = statements_.find(key);
   if (found == statements_.end()) {
@@ -266,8 +271,8 @@ Result<Rows> PostgresConnection::do_run(const Statement& statement, const std::v
   if (!prepared) return std::move(prepared).error();
   if (values.size() != (*prepared)->values)
     return invalid_input(std::to_string(values.size()) + " values for " + std::to_string((*prepared)->values) + " parameters");
-  ResultHandle result(PQexecPrepared(connection_, (*prepared)->name.c_str(), parameters.count(), parameters.pointers.data(), nullptr,
-                                     nullptr, 0));
+  ResultHandle result(PQexecPrepared(connection_, (*prepared)->name.c_str(), parameters.count(), parameters.pointers.data(),
+                                     nullptr, nullptr, 0));
   switch (PQresultStatus(result.get())) {
     case PGRES_COMMAND_OK:
     case PGRES_TUPLES_OK: return rows_of(statement, result.get());
@@ -289,13 +294,15 @@ Status PostgresConnection::do_run_each(const Statement& statement, const std::ve
       auto prepared = prepare(statement, *chunk.back());
       if (!prepared) return std::move(prepared).error();
       if (rows[i].size() != (*prepared)->values)
-        return invalid_input(std::to_string(rows[i].size()) + " values for " + std::to_string((*prepared)->values) + " parameters");
+        return invalid_input(std::to_string(rows[i].size()) + " values for " + std::to_string((*prepared)->values) +
+                             " parameters");
       names.push_back((*prepared)->name);
     }
     if (!PQenterPipelineMode(connection_)) return failure(nullptr);
     bool sent = true;
     for (std::size_t i = 0; i < chunk.size() && sent; ++i)
-      sent = PQsendQueryPrepared(connection_, names[i].c_str(), chunk[i]->count(), chunk[i]->pointers.data(), nullptr, nullptr, 0) == 1;
+      sent = PQsendQueryPrepared(connection_, names[i].c_str(), chunk[i]->count(), chunk[i]->pointers.data(), nullptr, nullptr,
+                                 0) == 1;
     sent = sent && PQpipelineSync(connection_) == 1;
     std::optional<Error> error;
     if (!sent) error = failure(nullptr);
@@ -308,7 +315,8 @@ Status PostgresConnection::do_run_each(const Statement& statement, const std::ve
         break;
       }
       ExecStatusType status = PQresultStatus(result.get());
-      if (status == PGRES_PIPELINE_SYNC) synced = true;
+      if (status == PGRES_PIPELINE_SYNC)
+        synced = true;
       else if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_PIPELINE_ABORTED && !error)
         error = failure(result.get());
     }

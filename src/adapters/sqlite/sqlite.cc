@@ -108,9 +108,10 @@ Status SqliteConnection::open_file(SqliteOptions options) {
   auto got = row.get<std::string>("journal_mode");
   if (auto read = row.finish(); !read) return read;
   if (got != (in_memory ? "memory" : "wal"))
-    return unavailable("the file system takes no write-ahead log (journal_mode is " + prunella::quoted(got) + "); use a local one");
-  std::string settings = "PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=" +
-                         std::to_string(kWalBytesMax);
+    return unavailable("the file system takes no write-ahead log (journal_mode is " + prunella::quoted(got) +
+                       "); use a local one");
+  std::string settings =
+      "PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON; PRAGMA journal_size_limit=" + std::to_string(kWalBytesMax);
   if (auto set = simple(settings.c_str()); !set) return set;
   auto synchronous = only_number(run(kSynchronous));
   if (!synchronous) return std::move(synchronous).error();
@@ -260,7 +261,8 @@ Status SqliteConnection::do_run_each(const Statement& statement, const std::vect
   return {};
 }
 
-// A writer takes the lock at once (IMMEDIATE): one that first reads and then wants it could only fail when another wrote meanwhile.
+// A writer takes the lock at once (IMMEDIATE): one that first reads and then wants it could only fail when another wrote
+// meanwhile.
 Status SqliteConnection::do_begin(Access access) {
   access_ = access;
   return simple(access == Access::kWrite ? "BEGIN IMMEDIATE" : "BEGIN DEFERRED");
