@@ -99,7 +99,7 @@ Result<StatusView> ControlPlane::status(const Caller& caller, Instant now) {
   };
   if (view.hosts == 0) {
     view.sentence = "no host is enrolled";
-    view.next = "prunella enroll --print";
+    view.next = *current ? "prunella enroll --print" : "prunella operator init";
   } else {
     std::vector<std::string> parts;
     auto add = [&](PostureState posture, std::string_view one, std::string_view many) {

@@ -28,6 +28,7 @@ constexpr const char* kVersion = PRUNELLA_VERSION;
 constexpr const char* kUsage = R"(prunellad: the control plane of Prunella
 
   prunellad init --data DIR [--organisation NAME] [--listen ADDRESS:PORT] [--name NAME ...] [--packages DIR] [--postgres CONNECTION]
+                 [--heartbeat DURATION]
       Makes the certificate authority, the director key and the settings in DIR, and prints the first API token as JSON.
   prunellad run --data DIR [--listen ADDRESS:PORT] [--ready-file FILE]
       Serves until SIGTERM. Writes {"port":N,"pid":N} to FILE once it answers.
@@ -47,7 +48,7 @@ int fail(const Error& error) {
 
 struct Arguments {
   std::string verb;
-  std::optional<std::string> data, organisation, listen, packages, postgres, ready_file, token_name;
+  std::optional<std::string> data, organisation, listen, packages, postgres, ready_file, token_name, heartbeat;
   std::vector<std::string> names;
 };
 
@@ -57,7 +58,7 @@ Result<Arguments> read_arguments(int count, char** values) {
   out.verb = values[1];
   const std::map<std::string, std::optional<std::string>*> options = {
       {"--data", &out.data},         {"--organisation", &out.organisation}, {"--listen", &out.listen},         {"--packages", &out.packages},
-      {"--postgres", &out.postgres}, {"--ready-file", &out.ready_file},     {"--token-name", &out.token_name},
+      {"--postgres", &out.postgres}, {"--ready-file", &out.ready_file},     {"--token-name", &out.token_name},     {"--heartbeat", &out.heartbeat},
   };
   for (int i = 2; i < count; i += 2) {
     std::string option = values[i];
@@ -129,6 +130,12 @@ int init(const Arguments& arguments) {
   if (auto named = check_name("an organisation", settings.organisation); !named) return fail(named.error());
   if (arguments.listen)
     if (auto read = read_listen(*arguments.listen, settings); !read) return fail(read.error());
+  if (arguments.heartbeat) {
+    auto heartbeat = parse_duration(*arguments.heartbeat);
+    if (!heartbeat) return fail(heartbeat.error());
+    if (*heartbeat < Duration(1000) || *heartbeat > Duration(3'600'000)) return fail(invalid_input("a heartbeat of " + to_text(*heartbeat) + ": it must be from 1s to 1h"));
+    settings.heartbeat = *heartbeat;
+  }
   settings.names = arguments.names;
   settings.packages = arguments.packages;
   settings.postgres = arguments.postgres;
