@@ -57,7 +57,8 @@ class UpdateReader {
  public:
   void line(std::string_view line) {
     if (awaiting_reason_ && line.starts_with(' ')) {
-      if (problem_room()) report_.problems.push_back({failed_.first, failed_.second, state_of_reason(line), clean(trim(line))});
+      // Kept for the end: the messages that follow the run say the same in better words.
+      if (reasons_.size() < kProblemsMax) reasons_.push_back({failed_.first, failed_.second, state_of_reason(line), clean(trim(line))});
       awaiting_reason_ = false;
       return;
     }
@@ -66,7 +67,10 @@ class UpdateReader {
     if (line.starts_with("E: ")) return message(line.substr(3), true);
     if (line.starts_with("W: ")) return message(line.substr(3), false);
   }
-  AptUpdateReport take() { return std::move(report_); }
+  AptUpdateReport take() {
+    for (FetchProblem& reason : reasons_) report_.problems.push_back(std::move(reason));
+    return std::move(report_);
+  }
 
  private:
   static std::string clean(std::string_view text) { return without_credentials_within(text); }
@@ -128,6 +132,7 @@ class UpdateReader {
   }
 
   AptUpdateReport report_;
+  std::vector<FetchProblem> reasons_;  // of Err lines
   std::pair<std::string, std::string> failed_;
   bool awaiting_reason_ = false;
 };
