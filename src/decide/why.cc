@@ -34,7 +34,9 @@ std::string capitalised(std::string text) {
 
 /// True when `names` has "libssl3:amd64" for the subject "libssl3" or "libssl3:amd64".
 bool names_package(const std::vector<std::string>& names, const std::string& subject) {
-  return std::ranges::any_of(names, [&](const std::string& name) { return name == subject || (name.starts_with(subject) && name.size() > subject.size() && name[subject.size()] == ':'); });
+  return std::ranges::any_of(names, [&](const std::string& name) {
+    return name == subject || (name.starts_with(subject) && name.size() > subject.size() && name[subject.size()] == ':');
+  });
 }
 
 /// The subject, and what the facts make of it.
@@ -88,7 +90,8 @@ class Explainer {
       if (!action.transaction) continue;
       if (contains(action.transaction->restarts, subject_)) return true;
       for (const PackageChange& change : action.transaction->changes)
-        if (names_package({change.package.text()}, subject_) || packages_of_findings().contains(change.package.text())) return true;
+        if (names_package({change.package.text()}, subject_) || packages_of_findings().contains(change.package.text()))
+          return true;
     }
     return false;
   }
@@ -155,7 +158,9 @@ class Explainer {
         would_change("A person changes the pin in apt's preferences; Prunella never overrides one.");
         return "Nothing is done, since apt's preferences pin another version.";
       case Exposure::kBlockedByConflict:
-        would_change("A person decides about the other changes that it needs (`apt full-upgrade` shows them); Prunella never removes a package.");
+        would_change(
+            "A person decides about the other changes that it needs (`apt full-upgrade` shows them); Prunella never removes a "
+            "package.");
         return "Nothing is done, since it needs changes that no plan makes.";
       case Exposure::kInstalledNotActive:
         if (finding.kind == FindingKind::kRebootNeeded) {
@@ -184,7 +189,8 @@ class Explainer {
       ++plans;
       own_plans.insert(digest_of(plan.plan));
       std::string name = plan.id.text();
-      evidence(name + " (" + plan.plan.purpose + ") concerns it; made at " + to_rfc3339(plan.plan.created) + ".", "plan " + name, plan.plan.created);
+      evidence(name + " (" + plan.plan.purpose + ") concerns it; made at " + to_rfc3339(plan.plan.created) + ".", "plan " + name,
+               plan.plan.created);
       if (!plan.rollout) {
         approval(plan, say);
         continue;
@@ -197,21 +203,27 @@ class Explainer {
       if (run.refusal) text += " (" + std::string(to_text(*run.refusal)) + ")";
       evidence(text + ": " + run.reason, "run " + run.run.text(), run.ended);
       for (const Check& check : run.checks)
-        if (check.holds != true) evidence("Expected: " + check.what + "; measured: " + check.measured + (check.holds ? "." : " (not known)."), "run " + run.run.text(), run.ended);
-      if (run.state != RunState::kVerified) would_change("The cause of " + run.run.text() + "'s end is removed; then a new plan.");
+        if (check.holds != true)
+          evidence("Expected: " + check.what + "; measured: " + check.measured + (check.holds ? "." : " (not known)."),
+                   "run " + run.run.text(), run.ended);
+      if (run.state != RunState::kVerified)
+        would_change("The cause of " + run.run.text() + "'s end is removed; then a new plan.");
     }
     std::set<std::string> told;
     for (const WhyVerdict& given : in_.verdicts) {
       if (in_.subject && given.about.find(subject_) == std::string::npos && !about_rollout_of(given, own_runs)) continue;
       if (!told.insert(given.about).second) continue;  // newest first: older verdicts on the same thing are history
       for (const VerdictReason& reason : given.verdict.reasons) {
-        evidence("The gate said " + std::string(to_text(reason.kind)) + " (" + reason.code + ") to " + given.about + ": " + reason.text + ".", "gate", given.at);
+        evidence("The gate said " + std::string(to_text(reason.kind)) + " (" + reason.code + ") to " + given.about + ": " +
+                     reason.text + ".",
+                 "gate", given.at);
         would_change(capitalised(reason.would_change) + ".");
       }
       if (given.verdict.kind != VerdictKind::kAllow && !given.verdict.reasons.empty())
         say("The gate says " + std::string(to_text(given.verdict.kind)) + ": " + given.verdict.reasons.front().text + ".");
     }
-    bool remediable = std::ranges::any_of(about_, [](const Finding* finding) { return finding->exposure == Exposure::kFixAvailable; });
+    bool remediable =
+        std::ranges::any_of(about_, [](const Finding* finding) { return finding->exposure == Exposure::kFixAvailable; });
     if (plans == 0 && remediable) {
       say("No plan was made for it yet.");
       would_change("`prunella plan host:" + in_.host.text() + "`, its approval and its rollout.");
@@ -222,14 +234,18 @@ class Explainer {
   bool standing_run(const RunOutcome& run) const { return run.cause != "order" && run.cause.find(subject_) != std::string::npos; }
 
   bool about_rollout_of(const WhyVerdict& given, const std::set<RunId>&) const {
-    return std::ranges::any_of(in_.plans, [&](const WhyPlan& plan) { return plan.rollout && concerns(plan.plan) && given.about == plan.rollout->id.text(); });
+    return std::ranges::any_of(in_.plans, [&](const WhyPlan& plan) {
+      return plan.rollout && concerns(plan.plan) && given.about == plan.rollout->id.text();
+    });
   }
 
   template <class Say>
   void approval(const WhyPlan& plan, Say& say) {
     std::string name = plan.id.text();
     std::size_t have = plan.approved_by.size();
-    evidence(std::to_string(have) + " of " + std::to_string(plan.approvals_required) + " approvals" + (have ? " (" + join(plan.approved_by, ", ") + ")" : std::string()) + ".", "plan " + name);
+    evidence(std::to_string(have) + " of " + std::to_string(plan.approvals_required) + " approvals" +
+                 (have ? " (" + join(plan.approved_by, ", ") + ")" : std::string()) + ".",
+             "plan " + name);
     if (have < plan.approvals_required) {
       say(name + " waits for approval.");
       would_change("`prunella approve " + name + "` by " + std::to_string(plan.approvals_required - have) + " more.");
@@ -243,19 +259,25 @@ class Explainer {
   void rollout(const WhyPlan& plan, Say& say, std::set<RunId>& own_runs) {
     const Rollout& rollout = *plan.rollout;
     std::string name = rollout.id.text();
-    evidence(name + " is " + std::string(to_text(rollout.state)) + ": " + rollout.reason + ".", "rollout " + name, rollout.wave_started);
+    evidence(name + " is " + std::string(to_text(rollout.state)) + ": " + rollout.reason + ".", "rollout " + name,
+             rollout.wave_started);
     auto host = std::ranges::find(rollout.hosts, in_.host, &RolloutHost::host);
     if (host == rollout.hosts.end()) return;
     if (host->run) own_runs.insert(*host->run);
     std::size_t wave = 0;
     while (wave < rollout.plan.wave_ends.size() && host->index >= rollout.plan.wave_ends[wave]) ++wave;
-    std::string place = "The host is number " + std::to_string(host->index + 1) + ", in wave " + std::to_string(wave + 1) + " of " + std::to_string(rollout.plan.wave_ends.size());
-    evidence(place + "; it is " + std::string(to_text(host->state)) + (host->reason.empty() ? "." : ": " + host->reason + "."), "rollout " + name, host->ordered_at);
+    std::string place = "The host is number " + std::to_string(host->index + 1) + ", in wave " + std::to_string(wave + 1) +
+                        " of " + std::to_string(rollout.plan.wave_ends.size());
+    evidence(place + "; it is " + std::string(to_text(host->state)) + (host->reason.empty() ? "." : ": " + host->reason + "."),
+             "rollout " + name, host->ordered_at);
 
     switch (host->state) {
       case RolloutHostState::kPending: return pending(plan, *host, wave, say);
-      case RolloutHostState::kOrdered: return say(name + " ordered it" + (host->run ? " (" + host->run->text() + ")" : std::string()) + ", and the run has not ended.");
-      case RolloutHostState::kVerified: return say(name + " did it here, and it was verified; what is open now is what the facts say since.");
+      case RolloutHostState::kOrdered:
+        return say(name + " ordered it" + (host->run ? " (" + host->run->text() + ")" : std::string()) +
+                   ", and the run has not ended.");
+      case RolloutHostState::kVerified:
+        return say(name + " did it here, and it was verified; what is open now is what the facts say since.");
       case RolloutHostState::kReverted: return say(name + " tried it here, and it was taken back: " + host->reason + ".");
       case RolloutHostState::kEscalated: return say(name + " tried it here, and a person must look: " + host->reason + ".");
       case RolloutHostState::kRefused:
@@ -274,9 +296,7 @@ class Explainer {
     std::string name = rollout.id.text();
     switch (rollout.state) {
       case RolloutState::kWaitingForApproval: return approval(plan, say);
-      case RolloutState::kPaused:
-        would_change("`prunella rollout resume " + name + "`.");
-        return say(name + " is paused.");
+      case RolloutState::kPaused: would_change("`prunella rollout resume " + name + "`."); return say(name + " is paused.");
       case RolloutState::kStopped:
       case RolloutState::kAborted:
         would_change("The cause is removed, then a new plan.");
@@ -286,7 +306,8 @@ class Explainer {
     }
     if (wave > rollout.wave) {
       would_change("Wave " + std::to_string(rollout.wave + 1) + " is through: each of its hosts verified and healthy.");
-      return say(name + " is at wave " + std::to_string(rollout.wave + 1) + ", this host is in wave " + std::to_string(wave + 1) + ".");
+      return say(name + " is at wave " + std::to_string(rollout.wave + 1) + ", this host is in wave " + std::to_string(wave + 1) +
+                 ".");
     }
     say(name + " has not ordered it yet" + (host.reason.empty() ? std::string(".") : ": it " + host.reason + "."));
   }
@@ -297,7 +318,9 @@ class Explainer {
     const PackageFacts* packages = value(in_.facts.packages);
     std::optional<std::string> done = plans_and_gates();
     const std::string& host = in_.host.text();
-    if (subject_.ends_with(".service") || subject_.ends_with(".socket") || subject_.ends_with(".timer") || subject_.ends_with(".mount")) return unit(done);
+    if (subject_.ends_with(".service") || subject_.ends_with(".socket") || subject_.ends_with(".timer") ||
+        subject_.ends_with(".mount"))
+      return unit(done);
     bool unknown_lists = !updates || !updates->lists_at;
     if (is_cve(subject_)) {
       if (unknown_lists) return unknown("Whether " + host + " is affected by " + subject_ + " is unknown", done);
@@ -305,23 +328,28 @@ class Explainer {
       for (const Update& update : updates->updates)
         if (update.security && update.from_version && !update.changelog_read) unread.push_back(update.source);
       lists(*updates);
-      out_.verdict = host + " is not known to be affected by " + subject_ + ", as of lists fetched at " + to_rfc3339(*updates->lists_at) + ".";
+      out_.verdict = host + " is not known to be affected by " + subject_ + ", as of lists fetched at " +
+                     to_rfc3339(*updates->lists_at) + ".";
       if (!unread.empty()) {
         std::ranges::sort(unread);
         unread.erase(std::unique(unread.begin(), unread.end()), unread.end());
-        out_.verdict = "Whether " + host + " is affected by " + subject_ + " is unknown: the changelogs of pending updates were not read yet.";
+        out_.verdict = "Whether " + host + " is affected by " + subject_ +
+                       " is unknown: the changelogs of pending updates were not read yet.";
         evidence("Not read: " + join(unread, ", ") + ".", "section updates", in_.facts.updates->at);
         would_change("The changelogs are read.");
       }
-      evidence("Only what the archives' changelogs name is known: a CVE without a fix in the archives does not show.", "prunella");
+      evidence("Only what the archives' changelogs name is known: a CVE without a fix in the archives does not show.",
+               "prunella");
     } else {
       if (!packages) return unknown("What " + host + " has of " + subject_ + " is unknown", done);
       std::vector<const Package*> matching;
       for (const Package& package : packages->packages)
-        if (package.package.text() == subject_ || package.package.name == subject_ || package.source == subject_) matching.push_back(&package);
+        if (package.package.text() == subject_ || package.package.name == subject_ || package.source == subject_)
+          matching.push_back(&package);
       for (const Package* package : matching)
-        evidence(package->package.text() + " " + package->version + " is " + std::string(to_text(package->state)) + " (source " + package->source + " " + package->source_version + ").", "section packages",
-                 in_.facts.packages->at);
+        evidence(package->package.text() + " " + package->version + " is " + std::string(to_text(package->state)) + " (source " +
+                     package->source + " " + package->source_version + ").",
+                 "section packages", in_.facts.packages->at);
       if (matching.empty()) {
         evidence("dpkg has no package and no source of this name.", "section packages", in_.facts.packages->at);
         out_.verdict = subject_ + " is not installed on " + host + ".";
@@ -331,9 +359,11 @@ class Explainer {
       } else {
         lists(*updates);
         plain_update();
-        out_.verdict = subject_ + " on " + host + " lacks no security update that its archives offer, as of lists fetched at " + to_rfc3339(*updates->lists_at) + ".";
+        out_.verdict = subject_ + " on " + host + " lacks no security update that its archives offer, as of lists fetched at " +
+                       to_rfc3339(*updates->lists_at) + ".";
       }
     }
+    old_code();
     untrusted_archives();
     if (done) out_.verdict += " " + *done;
     if (is_stale()) {
@@ -348,23 +378,43 @@ class Explainer {
     if (!updates)
       evidence("The section updates never came.", "control plane", in_.now);
     else if (!updates->value)
-      evidence("The section updates is unknown: " + updates->unknown.value_or("the host gave no reason") + ".", "section updates", updates->at);
+      evidence("The section updates is unknown: " + updates->unknown.value_or("the host gave no reason") + ".", "section updates",
+               updates->at);
     else if (!updates->value->lists_at)
       evidence("The package lists were never fetched completely.", "section updates", updates->at);
     if (!in_.facts.packages) evidence("The section packages never came.", "control plane", in_.now);
     untrusted_archives();
     out_.verdict = std::move(what) + ": its package lists never came.";
-    if (updates && updates->value && updates->value->lists_at) out_.verdict = out_.verdict.substr(0, out_.verdict.rfind(':')) + ": its packages are not known.";
+    if (updates && updates->value && updates->value->lists_at)
+      out_.verdict = out_.verdict.substr(0, out_.verdict.rfind(':')) + ": its packages are not known.";
     if (done) out_.verdict += " " + *done;
     would_change("The host's agent fetches its package lists and reports them.");
   }
 
-  void lists(const UpdateFacts& updates) { evidence("The package lists were fetched at " + to_rfc3339(*updates.lists_at) + ".", "section updates", updates.lists_at); }
+  void lists(const UpdateFacts& updates) {
+    evidence("The package lists were fetched at " + to_rfc3339(*updates.lists_at) + ".", "section updates", updates.lists_at);
+  }
 
   void plain_update() {
     for (const Update& update : value(in_.facts.updates)->updates)
-      if (!update.security && update.from_version && (update.package.name == subject_ || update.package.text() == subject_ || update.source == subject_))
-        evidence(update.package.text() + " has a newer version " + update.to.version + " in " + update.archive + ", which is no security archive.", "section updates", in_.facts.updates->at);
+      if (!update.security && update.from_version &&
+          (update.package.name == subject_ || update.package.text() == subject_ || update.source == subject_))
+        evidence(update.package.text() + " has a newer version " + update.to.version + " in " + update.archive +
+                     ", which is no security archive.",
+                 "section updates", in_.facts.updates->at);
+  }
+
+  // A fix on the disk is no fix in a process that mapped the old file; which CVE such code has is not known once the update is
+  // done.
+  void old_code() {
+    bool any = false;
+    for (const Finding& finding : in_.findings) {
+      if (finding.exposure != Exposure::kInstalledNotActive) continue;
+      any = true;
+      evidence(finding.summary, "finding " + finding.id.text());
+      would_change(finding.clears_when);
+    }
+    if (any) out_.verdict += " Old code still runs on the host, so a fix that is installed may not be active everywhere.";
   }
 
   void untrusted_archives() {
@@ -372,7 +422,9 @@ class Explainer {
     if (!updates) return;
     for (const Repository& repository : updates->repositories) {
       if (repository.state == RepositoryState::kOk) continue;
-      evidence("The archive " + repository.uri + " " + repository.suite + " is " + std::string(to_text(repository.state)) + ": " + repository.detail + ".", "section updates", in_.facts.updates->at);
+      evidence("The archive " + repository.uri + " " + repository.suite + " is " + std::string(to_text(repository.state)) + ": " +
+                   repository.detail + ".",
+               "section updates", in_.facts.updates->at);
       would_change("The index of " + repository.uri + " " + repository.suite + " is fetched again with a good signature.");
     }
   }
@@ -380,7 +432,10 @@ class Explainer {
   void unit(const std::optional<std::string>& done) {
     const UnitFacts* units = value(in_.facts.units);
     if (!units) {
-      evidence(in_.facts.units ? "The section units is unknown: " + in_.facts.units->unknown.value_or("the host gave no reason") + "." : "The section units never came.", "section units", in_.now);
+      evidence(in_.facts.units
+                   ? "The section units is unknown: " + in_.facts.units->unknown.value_or("the host gave no reason") + "."
+                   : "The section units never came.",
+               "section units", in_.now);
       out_.verdict = "How " + subject_ + " on " + in_.host.text() + " is, is unknown: its units are not known.";
       would_change("The host reports the section units.");
       return;
@@ -393,8 +448,11 @@ class Explainer {
       out_.verdict = subject_ + " on " + in_.host.text() + " is " + found->active + " (" + found->sub + ")";
       bool processes = value(in_.facts.processes) != nullptr;
       out_.verdict += processes ? " and runs no old code." : "; whether it runs old code is unknown.";
-      evidence("systemd says: " + found->active + " (" + found->sub + ")" + (found->result ? ", result " + *found->result : std::string()) + ".", "section units", in_.facts.units->at);
-      if (auto why = never_restarted(subject_)) evidence("Prunella never restarts it: " + std::string(*why) + ".", "never-restart list");
+      evidence("systemd says: " + found->active + " (" + found->sub + ")" +
+                   (found->result ? ", result " + *found->result : std::string()) + ".",
+               "section units", in_.facts.units->at);
+      if (auto why = never_restarted(subject_))
+        evidence("Prunella never restarts it: " + std::string(*why) + ".", "never-restart list");
     }
     if (done) out_.verdict += " " + *done;
     if (is_stale()) {

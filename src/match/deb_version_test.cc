@@ -43,11 +43,11 @@ TEST(DebVersion, OrdersAsPolicySays) {
            {"1.0-1~bpo12+1", '<', "1.0-1"},
            {"1.9", '<', "1.10"},
            {"1.09", '=', "1.9"},
-           {"1-2-3", '>', "1-1-4"},              // split at the last '-': upstream 1-2 and 1-1
-           {"1:2:3-4", '<', "1:2:4-1"},          // split at the first ':': upstream 2:3 and 2:4
+           {"1-2-3", '>', "1-1-4"},      // split at the last '-': upstream 1-2 and 1-1
+           {"1:2:3-4", '<', "1:2:4-1"},  // split at the first ':': upstream 2:3 and 2:4
            {"5.1-2+b3", '>', "5.1-2"},
            {"3.0.15-1~deb12u1", '<', "3.0.17-1~deb12u2"},
-           {"6.8.0-31", '<', "6.8.0-100"},       // as numbers, not as text
+           {"6.8.0-31", '<', "6.8.0-100"},                             // as numbers, not as text
            {"1.18446744073709551616", '>', "1.18446744073709551615"},  // longer than any machine's number
            {"2147483647:1", '>', "1:1"},
        }) {
@@ -67,7 +67,8 @@ TEST(DebVersion, SplitsAtTheFirstColonAndTheLastDash) {
 }
 
 TEST(DebVersion, RefusesWhatHasNoOrder) {
-  for (const char* text : {"", ":1", "a:1", "-1:1", "2147483648:1", "99999999999999999999:1", "1:", "1-", "-1", "a1", "~1", "1 2", "1_2", "1-2_3", " 1", "1\n", "1.0\xc3\xa9", "1:-1"})
+  for (const char* text : {"", ":1", "a:1", "-1:1", "2147483648:1", "99999999999999999999:1", "1:", "1-", "-1", "a1", "~1", "1 2",
+                           "1_2", "1-2_3", " 1", "1\n", "1.0\xc3\xa9", "1:-1"})
     EXPECT_FALSE(parse_deb_version(text)) << quoted(text);
   EXPECT_FALSE(parse_deb_version(std::string(513, '1')));
   auto error = parse_deb_version("a:1").error();
@@ -94,7 +95,8 @@ TEST(DebVersion, AgreesWithTheKnownPairs) {
 
 // Versions near each other, of the pieces that decide.
 std::string random_version(std::mt19937& random) {
-  static const std::vector<std::string> kPieces = {"0", "00", "1", "01", "9", "10", "~", "~~", "a", "b", "Z", "rc", "+", ".", ".0", "+b1", "~deb12u1", "+dfsg", "~bpo12+1"};
+  static const std::vector<std::string> kPieces = {"0", "00", "1", "01", "9",  "10",  "~",        "~~",    "a",       "b",
+                                                   "Z", "rc", "+", ".",  ".0", "+b1", "~deb12u1", "+dfsg", "~bpo12+1"};
   auto pick = [&](std::size_t bound) { return static_cast<std::size_t>(random() % bound); };
   std::string text = pick(5) == 0 ? std::to_string(pick(3)) + ":" : "";
   text += std::to_string(pick(3));
@@ -116,7 +118,8 @@ TEST(DebVersion, AgreesWithDpkgOnRandomPairs) {
   for (std::size_t i = 0; i < kPairs; ++i) {
     pairs.emplace_back(random_version(random), random_version(random));
     const auto& [a, b] = pairs.back();
-    script += "if dpkg --compare-versions '" + a + "' lt '" + b + "'; then echo '<'; elif dpkg --compare-versions '" + a + "' eq '" + b + "'; then echo '='; else echo '>'; fi\n";
+    script += "if dpkg --compare-versions '" + a + "' lt '" + b + "'; then echo '<'; elif dpkg --compare-versions '" + a +
+              "' eq '" + b + "'; then echo '='; else echo '>'; fi\n";
   }
   char path[] = "/tmp/prunella-versions-XXXXXX";
   int fd = mkstemp(path);
@@ -134,7 +137,8 @@ TEST(DebVersion, AgreesWithDpkgOnRandomPairs) {
 
   ASSERT_EQ(answers.size(), kPairs);
   for (std::size_t i = 0; i < kPairs; ++i)
-    EXPECT_EQ(relation(pairs[i].first, pairs[i].second), answers[i]) << "seed " << kSeed << ": " << pairs[i].first << " " << pairs[i].second;
+    EXPECT_EQ(relation(pairs[i].first, pairs[i].second), answers[i])
+        << "seed " << kSeed << ": " << pairs[i].first << " " << pairs[i].second;
 }
 
 TEST(DebVersion, IsAnOrder) {
@@ -144,8 +148,12 @@ TEST(DebVersion, IsAnOrder) {
     char ab = relation(a, b), bc = relation(b, c), ac = relation(a, c);
     ASSERT_NE(ab, '!') << a << " " << b;
     ASSERT_EQ(relation(a, a), '=');
-    if (ab == '<' && bc != '>') { ASSERT_EQ(ac, '<') << a << " " << b << " " << c; }
-    if (ab == '=' && bc == '=') { ASSERT_EQ(ac, '=') << a << " " << b << " " << c; }
+    if (ab == '<' && bc != '>') {
+      ASSERT_EQ(ac, '<') << a << " " << b << " " << c;
+    }
+    if (ab == '=' && bc == '=') {
+      ASSERT_EQ(ac, '=') << a << " " << b << " " << c;
+    }
   }
 }
 

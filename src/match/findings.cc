@@ -357,7 +357,8 @@ class Finder {
   void failed_units(const UnitFacts& units) {
     for (const Unit& unit : units.units) {
       if (unit.active != "failed") continue;
-      std::string what = unit.name + " has failed" + (unit.result && *unit.result != "success" ? " (" + *unit.result + ")" : std::string());
+      std::string what =
+          unit.name + " has failed" + (unit.result && *unit.result != "success" ? " (" + *unit.result + ")" : std::string());
       Finding& finding = add(FindingKind::kUnitFailed, unit.name, Severity::kHigh, what + ".",
                              "systemd says that " + unit.name + " is not failed any more.");
       finding.evidence = {

@@ -15,7 +15,9 @@ const Finding* find(const std::vector<Finding>& findings, FindingKind kind, std:
   return at == findings.end() ? nullptr : &*at;
 }
 
-std::vector<Finding> found(const HostFacts& facts, const Knowledge& knowledge = {}) { return findings_of(kHost, facts, kNow, knowledge); }
+std::vector<Finding> found(const HostFacts& facts, const Knowledge& knowledge = {}) {
+  return findings_of(kHost, facts, kNow, knowledge);
+}
 
 HostFacts well() {
   HostFacts facts = sample::facts();
@@ -37,8 +39,12 @@ TEST(Findings, MissingSecurityUpdateIsOneASourceWithItsBinaries) {
   EXPECT_EQ(f.packages, (std::vector<std::string>{"libssl3:amd64", "openssl:amd64"}));
   EXPECT_EQ(f.cves, (std::vector<std::string>{"CVE-2025-9230", "CVE-2025-9232"}));
   EXPECT_EQ(f.id, finding_id(kHost, FindingKind::kMissingSecurityUpdate, "openssl"));
-  EXPECT_EQ(f.evidence[0], "libssl3:amd64 is installed at 3.0.15-1~deb12u1, Debian-Security:12/stable-security offers 3.0.17-1~deb12u2 (as of 2026-11-24T03:00:00.000Z).");
-  EXPECT_EQ(f.evidence[2], "Running units map its files: nginx.service, postfix.service, systemd-resolved.service (as of 2026-11-24T03:00:00.000Z).");
+  EXPECT_EQ(f.evidence[0],
+            "libssl3:amd64 is installed at 3.0.15-1~deb12u1, Debian-Security:12/stable-security offers 3.0.17-1~deb12u2 (as of "
+            "2026-11-24T03:00:00.000Z).");
+  EXPECT_EQ(
+      f.evidence[2],
+      "Running units map its files: nginx.service, postfix.service, systemd-resolved.service (as of 2026-11-24T03:00:00.000Z).");
   EXPECT_FALSE(f.clears_when.empty());
 }
 
@@ -61,8 +67,10 @@ TEST(Findings, EachBlockIsNamedAndTheWorstDecides) {
     BlockKind block;
     Exposure exposure;
   };
-  for (const Case& c : {Case{BlockKind::kHeld, Exposure::kBlockedByHold}, Case{BlockKind::kPhased, Exposure::kDeferredByPhasing}, Case{BlockKind::kPinned, Exposure::kBlockedByPin},
-                        Case{BlockKind::kNeedsRemoval, Exposure::kBlockedByConflict}, Case{BlockKind::kKeptBack, Exposure::kBlockedByConflict}}) {
+  for (const Case& c :
+       {Case{BlockKind::kHeld, Exposure::kBlockedByHold}, Case{BlockKind::kPhased, Exposure::kDeferredByPhasing},
+        Case{BlockKind::kPinned, Exposure::kBlockedByPin}, Case{BlockKind::kNeedsRemoval, Exposure::kBlockedByConflict},
+        Case{BlockKind::kKeptBack, Exposure::kBlockedByConflict}}) {
     HostFacts facts = sample::facts();
     facts.updates->value->updates[1].block = Block{c.block, "because"};
     auto findings = found(facts);
@@ -127,7 +135,8 @@ TEST(Findings, InterruptedDpkgNamesEachHalfDonePackage) {
 }
 
 TEST(Findings, EveryStateButInstalledIsBrokenAndPendingTriggersAreNoInterruption) {
-  for (PackageState state : {PackageState::kHalfInstalled, PackageState::kUnpacked, PackageState::kHalfConfigured, PackageState::kTriggersAwaited, PackageState::kTriggersPending}) {
+  for (PackageState state : {PackageState::kHalfInstalled, PackageState::kUnpacked, PackageState::kHalfConfigured,
+                             PackageState::kTriggersAwaited, PackageState::kTriggersPending}) {
     HostFacts facts = well();
     facts.packages->value->packages[1].state = state;
     auto findings = found(facts);
@@ -167,9 +176,11 @@ TEST(Findings, RestartsAreOneAUnitAndPeoplesSessionsReadOtherwise) {
   EXPECT_EQ(nginx->exposure, Exposure::kInstalledNotActive);
   EXPECT_EQ(nginx->evidence.size(), 2u);
   EXPECT_EQ(nginx->summary, "nginx.service runs old code and must be restarted.");
-  EXPECT_NE(find(findings, FindingKind::kRestartNeeded, "dbus.service")->summary.find("never restarted by Prunella"), std::string::npos);
+  EXPECT_NE(find(findings, FindingKind::kRestartNeeded, "dbus.service")->summary.find("never restarted by Prunella"),
+            std::string::npos);
   EXPECT_NE(find(findings, FindingKind::kRestartNeeded, "user-sessions")->summary.find("must log in anew"), std::string::npos);
-  EXPECT_NE(find(findings, FindingKind::kRestartNeeded, "unmanaged-processes")->summary.find("no unit manages"), std::string::npos);
+  EXPECT_NE(find(findings, FindingKind::kRestartNeeded, "unmanaged-processes")->summary.find("no unit manages"),
+            std::string::npos);
 }
 
 TEST(Findings, RebootIsShownWithItsReasonsAndSoIsNotKnowing) {
@@ -193,8 +204,10 @@ TEST(Findings, ArchivesThatFailAreTwoKinds) {
     RepositoryState state;
     FindingKind kind;
   };
-  for (const Case& c : {Case{RepositoryState::kUnreachable, FindingKind::kRepositoryUnreachable}, Case{RepositoryState::kMissing, FindingKind::kRepositoryUnreachable},
-                        Case{RepositoryState::kBadSignature, FindingKind::kRepositoryUntrusted}, Case{RepositoryState::kExpired, FindingKind::kRepositoryUntrusted}}) {
+  for (const Case& c : {Case{RepositoryState::kUnreachable, FindingKind::kRepositoryUnreachable},
+                        Case{RepositoryState::kMissing, FindingKind::kRepositoryUnreachable},
+                        Case{RepositoryState::kBadSignature, FindingKind::kRepositoryUntrusted},
+                        Case{RepositoryState::kExpired, FindingKind::kRepositoryUntrusted}}) {
     HostFacts facts = well();
     facts.updates->value->repositories[1].state = c.state;
     facts.updates->value->repositories[1].detail = "the words of apt";
@@ -235,7 +248,8 @@ TEST(Findings, AFailedUnitIsOne) {
 
 TEST(Findings, EverySectionThatIsMissingIsUnknown) {
   EXPECT_EQ(found(HostFacts{}).size(), enum_words(Section{}).size());
-  for (const auto& [section, word] : enum_words(Section{})) EXPECT_TRUE(find(found(HostFacts{}), FindingKind::kUnknown, word)) << word;
+  for (const auto& [section, word] : enum_words(Section{}))
+    EXPECT_TRUE(find(found(HostFacts{}), FindingKind::kUnknown, word)) << word;
 
   HostFacts facts = well();
   facts.units = not_sensed<UnitFacts>("no D-Bus", kNow);
@@ -272,7 +286,8 @@ TEST(Findings, EveryOneHasEvidenceAClearConditionAndAnIdOfItsOwn) {
 
 TEST(Findings, EvidenceIsLimitedAndCountsWhatIsLeftOut) {
   HostFacts facts = well();
-  for (std::int64_t pid = 1; pid <= 100; ++pid) facts.processes->value->stale.push_back({pid, 1, "x", "postfix.service", false, {"/x"}});
+  for (std::int64_t pid = 1; pid <= 100; ++pid)
+    facts.processes->value->stale.push_back({pid, 1, "x", "postfix.service", false, {"/x"}});
 
   auto findings = found(facts);
 

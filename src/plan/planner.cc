@@ -330,7 +330,8 @@ std::uint64_t staged_bytes_of(const std::vector<PackageChange>& changes) {
 Duration deadline_for(std::uint64_t staged_bytes, std::size_t packages, const PlannerOptions& options) {
   constexpr Duration kMax = std::chrono::hours(24);  // check_plan's limit
   Duration size = std::chrono::seconds(staged_bytes / 1'000'000) + std::chrono::seconds(6 * packages);
-  return std::min(kMax, kDeadlineBase + size + 2 * options.stable_for);
+  // Whole minutes: plans of a fleet then differ in less, and people read them.
+  return std::min<Duration>(kMax, std::chrono::ceil<std::chrono::minutes>(kDeadlineBase + size + 2 * options.stable_for));
 }
 
 std::optional<std::string> irreversible_of(const std::vector<PackageChange>& changes) {

@@ -66,7 +66,7 @@ class Grouped {
 
 /// What one or many plans do, grouped.
 struct Effects {
-  Grouped repairs, upgrades, additions, conffiles, restarts, own_restarts, not_restarted, space, no_way_back;
+  Grouped repairs, upgrades, additions, conffiles, restarts, own_restarts, not_restarted, space, no_way_back, verified;
   std::size_t changes = 0, reboots = 0, reboots_unknown = 0, irreversible = 0, short_of_space = 0;
   std::uint64_t bytes = 0;
 };
@@ -88,7 +88,13 @@ std::string fate_text(ConffileFate fate) {
   return {};
 }
 
-void collect(const Plan& plan, std::size_t host, Effects& effects) {
+std::string verify_text(const Plan& plan) {
+  return "every unit that was healthy before stays healthy for " + to_text(plan.expectation.stable_for) +
+         (plan.expectation.health_command ? " and the host's own health command passes (where it has one)" : "") + ", within " +
+         to_text(plan.deadline) + " of the start";
+}
+
+void collect(const Plan& plan, std::size_t host, bool many, Effects& effects) {
   for (const Action& action : plan.actions) {
     if (action.repair) {
       if (action.repair->packages.empty()) effects.repairs.add("dpkg's own journal is finished", host);
@@ -112,6 +118,7 @@ void collect(const Plan& plan, std::size_t host, Effects& effects) {
     }
     if (action.restart) effects.own_restarts.add(show(action.restart->unit) + ": " + show(action.restart->reason), host);
   }
+  effects.verified.add(verify_text(plan), host);
   effects.bytes += plan.download_bytes;
   effects.reboots += plan.reboot_after == RebootNeed::kYes;
   effects.reboots_unknown += plan.reboot_after == RebootNeed::kUnknown;
@@ -119,8 +126,9 @@ void collect(const Plan& plan, std::size_t host, Effects& effects) {
   for (const SpaceNeed& need : plan.space) {
     bool too_little = need.needed_bytes > need.free_bytes;
     lacks = lacks || too_little;
-    effects.space.add(show(need.mount) + ": needs " + bytes_text(need.needed_bytes) + " of " + bytes_text(need.free_bytes) +
-                          " free" + (too_little ? ": TOO LITTLE" : ""),
+    // Over many hosts the free space differs everywhere: only where it's too little does the value matter.
+    std::string free = many && !too_little ? std::string(", which is free") : " of " + bytes_text(need.free_bytes) + " free";
+    effects.space.add(show(need.mount) + ": needs " + bytes_text(need.needed_bytes) + free + (too_little ? ": TOO LITTLE" : ""),
                       host);
   }
   effects.short_of_space += lacks;
@@ -140,6 +148,7 @@ std::string effects_text(const Effects& effects, std::size_t hosts) {
   section(effects.restarts.text("Restart, if they still run old code afterwards:", hosts));
   section(effects.own_restarts.text("Restart:", hosts));
   section(effects.not_restarted.text("Run old code afterwards and are not restarted (a finding stays):", hosts));
+  section(effects.verified.text("Done when (otherwise it is taken back, where there is a way back):", hosts));
   section(effects.space.text("Space:", hosts));
   section(effects.no_way_back.text("NO WAY BACK:", hosts));
   return out;
@@ -150,6 +159,7 @@ std::string reboot_text(const Effects& effects, std::size_t hosts) {
     return effects.reboots           ? "needed afterwards, and not done by this plan"
            : effects.reboots_unknown ? "not known whether one is needed afterwards"
                                      : "not needed";
+  if (effects.reboots == 0 && effects.reboots_unknown == 0) return "not needed";
   std::string text = "needed afterwards on " + count_text(effects.reboots, "host", "hosts") + ", and not done by this plan";
   if (effects.reboots_unknown) text += "; not known of " + std::to_string(effects.reboots_unknown);
   return text;
@@ -161,12 +171,6 @@ std::string approvals_text(const RenderOptions& options) {
   if (!options.approvers.empty()) text += "; may approve: " + show_list(options.approvers, 16);
   text += options.approved_by.empty() ? "; approved by nobody yet" : "; approved by " + show_list(options.approved_by, 16);
   return text;
-}
-
-std::string verify_text(const Plan& plan) {
-  return "every unit that was healthy before stays healthy for " + to_text(plan.expectation.stable_for) +
-         (plan.expectation.health_command ? ", and the host's own health command passes (where it has one)" : "") +
-         "; otherwise everything is taken back";
 }
 
 std::string summary_tail(const Effects& effects, std::size_t hosts) {
@@ -191,15 +195,13 @@ Result<std::string> render_plan(std::string_view plan_bytes, const RenderOptions
   auto plan = read_plan(plan_bytes);
   if (!plan) return std::move(plan).error();
   Effects effects;
-  collect(*plan, 0, effects);
+  collect(*plan, 0, false, effects);
   std::string out = "Plan for " + show(plan->host.text()) + ": " + show(plan->purpose) + "\n\n";
   out += effects_text(effects, 1);
   out += "Summary:\n";
   out += "  changes     " + count_text(effects.changes, "package", "packages") + ", " +
          count_text(plan->actions.size(), "action", "actions") + ", removals: none\n";
   out += summary_tail(effects, 1);
-  out += "  verified    when " + verify_text(*plan) + "\n";
-  out += "  ends        within " + to_text(plan->deadline) + " of its start\n";
   out += "  approvals   " + approvals_text(options) + "\n";
   out += "  digest      " + sha256(plan_bytes).hex() + "\n";
   return out;
@@ -217,15 +219,13 @@ Result<std::string> render_rollout(std::string_view rollout_plan_bytes, const st
 
   std::vector<Digest> leaves;
   Effects effects;
-  std::optional<Plan> first;
   for (std::size_t i = 0; i < members.size(); ++i) {
     auto plan = read_plan(members[i].plan_bytes);
     if (!plan) return std::move(plan).error().during("host " + quoted(members[i].host.text()));
     if (plan->host != members[i].host)
       return invalid_input("the plan of " + quoted(members[i].host.text()) + " is for " + quoted(plan->host.text()));
     leaves.push_back(rollout_leaf(i, members[i].host, sha256(members[i].plan_bytes)));
-    collect(*plan, i, effects);
-    if (!first) first = *std::move(plan);
+    collect(*plan, i, members.size() > 1, effects);
   }
   if (merkle_root(leaves) != rollout->merkle_root)
     return corrupt(
@@ -255,7 +255,6 @@ Result<std::string> render_rollout(std::string_view rollout_plan_bytes, const st
   out += "  changes     " + count_text(effects.changes, "package", "packages") + " on " + count_text(hosts, "host", "hosts") +
          ", removals: none\n";
   out += summary_tail(effects, hosts);
-  out += "  verified    when " + verify_text(*first) + "\n";
   out += "  made by     " + show(rollout->created_by) + " at " + to_rfc3339(rollout->created) + "\n";
   out += "  approvals   " + approvals_text(options) + "\n";
   out += "  digest      " + sha256(rollout_plan_bytes).hex() + "\n";

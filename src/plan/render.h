@@ -12,9 +12,9 @@ namespace prunella {
 
 /// What a reader knows beside the signed bytes.
 struct RenderOptions {
-  std::optional<std::uint32_t> approvals_needed;  ///< by the executor policy; absent: not known, and said so
-  std::vector<std::string> approvers;             ///< who may approve
-  std::vector<std::string> approved_by;           ///< who did
+  std::optional<std::uint32_t> approvals_needed = std::nullopt;  ///< by the executor policy; absent: not known, and said so
+  std::vector<std::string> approvers = {};                       ///< who may approve
+  std::vector<std::string> approved_by = {};                     ///< who did
 };
 
 /// A plan as text for people, made from the very bytes whose digest is approved: canonical JSON, checked strictly, so that what

@@ -34,7 +34,8 @@ struct Driven {
   OrderGate gate = allow;
   std::vector<Effect> effects;  // of the last step
 
-  explicit Driven(std::size_t count, RolloutOptions options = {}) : rollout(make_rollout(hosts(count), options, kNames, kStart)->rollout) {}
+  explicit Driven(std::size_t count, RolloutOptions options = {})
+      : rollout(make_rollout(hosts(count), options, kNames, kStart)->rollout) {}
 
   void give(const RolloutInput& input) {
     now += Duration(1000);
@@ -47,7 +48,9 @@ struct Driven {
     const RolloutHost& host = rollout.hosts[index];
     give({RolloutInputKind::kOutcome, host.host, host.run, state, refusal, "because"});
   }
-  void health(std::size_t index, RolloutInputKind kind = RolloutInputKind::kHealthy) { give({kind, rollout.hosts[index].host, {}, {}, {}, "because"}); }
+  void health(std::size_t index, RolloutInputKind kind = RolloutInputKind::kHealthy) {
+    give({kind, rollout.hosts[index].host, {}, {}, {}, "because"});
+  }
   void verify(std::size_t index) {
     outcome(index, RolloutHostState::kVerified);
     for (std::uint32_t i = 0; i < rollout.plan.soak_reports; ++i) health(index);
@@ -125,7 +128,8 @@ TEST(MakeRollout, RefusesWhatIsNoRollout) {
 
 TEST(ParseWaves, ReadsNumbersAndShares) {
   EXPECT_EQ(*parse_waves({"1", "5%", "100%"}), (std::vector<WaveEnd>{{1, false}, {5, true}, {100, true}}));
-  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{{}, {""}, {"%"}, {"0"}, {"0%"}, {"101%"}, {"-1"}, {"5 %"}, {"25%", "5%"}, {"3", "3"}})
+  for (const std::vector<std::string>& wrong : std::vector<std::vector<std::string>>{
+           {}, {""}, {"%"}, {"0"}, {"0%"}, {"101%"}, {"-1"}, {"5 %"}, {"25%", "5%"}, {"3", "3"}})
     EXPECT_FALSE(parse_waves(wrong));
 }
 
@@ -269,7 +273,9 @@ TEST(Rollout, SkipsAnAwayHostInItsWaveButNotBefore) {
   d.give(RolloutInputKind::kApproved);
   d.health(1, RolloutInputKind::kStale);
   EXPECT_EQ(d.rollout.hosts[1].state, RolloutHostState::kPending);
-  d.gate = [](const Rollout&, const RolloutHost& host) { return OrderVerdict{host.index == 1 ? OrderAnswer::kWait : OrderAnswer::kAllow, "late"}; };
+  d.gate = [](const Rollout&, const RolloutHost& host) {
+    return OrderVerdict{host.index == 1 ? OrderAnswer::kWait : OrderAnswer::kAllow, "late"};
+  };
   d.verify(0);
   d.health(1, RolloutInputKind::kStale);
   EXPECT_EQ(d.rollout.hosts[1].state, RolloutHostState::kSkipped);
@@ -312,7 +318,9 @@ TEST(Rollout, AbortIsTheEndAndLateOutcomesAreNoted) {
   d.give(RolloutInputKind::kApproved);
   d.give(RolloutInputKind::kAbort);
   EXPECT_EQ(d.rollout.state, RolloutState::kAborted);
-  for (RolloutInputKind kind : {RolloutInputKind::kApproved, RolloutInputKind::kResume, RolloutInputKind::kPromote, RolloutInputKind::kTick}) d.give(kind);
+  for (RolloutInputKind kind :
+       {RolloutInputKind::kApproved, RolloutInputKind::kResume, RolloutInputKind::kPromote, RolloutInputKind::kTick})
+    d.give(kind);
   d.verify(0);
   EXPECT_EQ(d.rollout.state, RolloutState::kAborted);
   EXPECT_EQ(d.rollout.hosts[0].state, RolloutHostState::kVerified);
@@ -378,8 +386,8 @@ TEST(Rollout, AfterACrashTheStoredValueGoesOnAndNamesWhatIsOut) {
   EXPECT_TRUE(again.effects.empty()) << "it was ordered, so it isn't ordered again";
 }
 
-/// Rules that hold whatever comes in: no host ordered twice, none beyond its wave, none without approval, none after an end or within a
-/// pause; a wave only after the soak of the one before; and an end in bounded time.
+/// Rules that hold whatever comes in: no host ordered twice, none beyond its wave, none without approval, none after an end or
+/// within a pause; a wave only after the soak of the one before; and an end in bounded time.
 TEST(RolloutProperty, HoldsForAnySequenceOfInputs) {
   for (std::uint32_t seed = 1; seed <= 400; ++seed) {
     std::mt19937 random(seed);
@@ -419,7 +427,8 @@ TEST(RolloutProperty, HoldsForAnySequenceOfInputs) {
         ASSERT_EQ(d.rollout.state, before.state) << "seed " << seed;
       }
       for (const RolloutHost& host : d.rollout.hosts)
-        if (host.index < d.rollout.plan.wave_ends[0] && (host.state == RolloutHostState::kReverted || host.state == RolloutHostState::kEscalated)) {
+        if (host.index < d.rollout.plan.wave_ends[0] &&
+            (host.state == RolloutHostState::kReverted || host.state == RolloutHostState::kEscalated)) {
           ASSERT_TRUE(is_end(d.rollout.state)) << "seed " << seed << ": a failed canary and it goes on";
         }
     };
@@ -438,7 +447,8 @@ TEST(RolloutProperty, HoldsForAnySequenceOfInputs) {
           input.kind = RolloutInputKind::kOutcome;
           input.run = d.rollout.hosts[host].run;
           input.outcome = tame && pick(30) != 0 ? RolloutHostState::kVerified
-                                                : std::array{RolloutHostState::kVerified, RolloutHostState::kReverted, RolloutHostState::kEscalated, RolloutHostState::kRefused}[pick(4)];
+                                                : std::array{RolloutHostState::kVerified, RolloutHostState::kReverted,
+                                                             RolloutHostState::kEscalated, RolloutHostState::kRefused}[pick(4)];
           if (input.outcome == RolloutHostState::kRefused) input.refusal = pick(2) ? Refusal::kWorldMoved : Refusal::kBudget;
           break;
         case 4:
@@ -454,7 +464,8 @@ TEST(RolloutProperty, HoldsForAnySequenceOfInputs) {
       }
       step(input);
       if (HasFatalFailure()) return;
-      if (pick(10) == 0) d.rollout = *from_json_text<Rollout>(to_canonical_text(d.rollout));  // a crash: only what is stored is left
+      if (pick(10) == 0)
+        d.rollout = *from_json_text<Rollout>(to_canonical_text(d.rollout));  // a crash: only what is stored is left
     }
     // Nothing comes any more, and time passes: an end within one limit a wave and one for a pause or an approval.
     for (std::size_t i = 0; i < d.rollout.plan.wave_ends.size() + 3 && !is_end(d.rollout.state); ++i) {

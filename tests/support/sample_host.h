@@ -126,7 +126,9 @@ inline ExecutorPolicy policy() {
   p.expires = at("2027-02-01T00:00:00Z");
   p.directors = {key(1)};
   p.approvers = {{"ada", key(2)}, {"ben", key(3)}};
-  p.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, 1}, {ActionKind::kDpkgRepair, {"*"}, {}, 1}, {ActionKind::kServiceRestart, {}, {"*"}, 1}};
+  p.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, 1},
+             {ActionKind::kDpkgRepair, {"*"}, {}, 1},
+             {ActionKind::kServiceRestart, {}, {"*"}, 1}};
   p.standing = {{StandingTrigger::kUnitFailed, {"nginx.service", "app-*"}, std::chrono::minutes(1)}};
   p.budget = {4, 20};
   return p;
