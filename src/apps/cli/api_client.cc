@@ -1,9 +1,11 @@
 #include "apps/cli/api_client.h"
 
+#include <algorithm>
 #include <chrono>
 
 #include "adapters/http/client.h"
 #include "adapters/http/problem.h"
+#include "base/text.h"
 
 namespace prunella::cli {
 

@@ -273,7 +273,7 @@ ExitCode run_operator_init(Session& session, const Invocation& invocation) {
   if (session.print_json(to_json(*after))) return ExitCode::kOk;
   session.print(policy_text(policy, session.now()));
   if (made_operator || made_approver)
-    session.say("keys are in " + session.config().path().string() + "; keep operator.key offline once the policy is right: whoever has it decides what hosts may do");
+    session.say("keys are in " + session.config().path() + "; keep operator.key offline once the policy is right: whoever has it decides what hosts may do");
   session.next("prunella enroll --print");
   return ExitCode::kOk;
 }
@@ -299,7 +299,7 @@ ExitCode run_policy_sign(Session& session, const Invocation& invocation) {
   if (!json) return session.fail(std::move(json).error().during("reading " + invocation.arguments[0]));
   auto key = session.config().key("operator.key");
   if (!key) {
-    if (key.error().kind() == ErrorKind::kNotFound) return session.fail(ExitCode::kPrecondition, "you have no operator key in " + session.config().path().string());
+    if (key.error().kind() == ErrorKind::kNotFound) return session.fail(ExitCode::kPrecondition, "you have no operator key in " + session.config().path());
     return session.fail(key.error());
   }
   bool has_envelope = json->find("payloadType") != nullptr;

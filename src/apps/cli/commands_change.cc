@@ -347,6 +347,8 @@ ExitCode steer(Session& session, const Invocation& invocation, std::string_view 
 }
 
 std::string hosts_text(std::uint64_t count) { return count_text(count, "host", "hosts"); }
+std::string waiting_text(std::uint64_t count) { return count_text(count, "waiting host gets", "waiting hosts get"); }
+std::string at_work_text(std::uint64_t count) { return count_text(count, "host at work finishes", "hosts at work finish"); }
 
 }  // namespace
 
@@ -404,13 +406,13 @@ ExitCode run_rollout_watch(Session& session, const Invocation& invocation) {
 
 ExitCode run_rollout_pause(Session& session, const Invocation& invocation) {
   return steer(session, invocation, "pause", [](const RolloutView&, const RolloutCounts& counts) {
-    return "Pause: no order goes to the " + hosts_text(counts.pending) + " that wait; " + hosts_text(counts.in_flight) + " at work finish. Go on?";
+    return "Pause: " + waiting_text(counts.pending) + " no order meanwhile; " + at_work_text(counts.in_flight) + ". Go on?";
   });
 }
 
 ExitCode run_rollout_resume(Session& session, const Invocation& invocation) {
   return steer(session, invocation, "resume", [](const RolloutView&, const RolloutCounts& counts) {
-    return "Resume: " + hosts_text(counts.pending) + " that wait get their orders, wave by wave. Go on?";
+    return "Resume: " + waiting_text(counts.pending) + " an order, wave by wave. Go on?";
   });
 }
 
@@ -425,8 +427,8 @@ ExitCode run_rollout_promote(Session& session, const Invocation& invocation) {
 
 ExitCode run_rollout_abort(Session& session, const Invocation& invocation) {
   return steer(session, invocation, "abort", [](const RolloutView&, const RolloutCounts& counts) {
-    return "Abort: " + hosts_text(counts.pending) + " are never ordered; " + hosts_text(counts.in_flight) + " at work finish; " + hosts_text(counts.verified) +
-           " keep what they have (prunella undo takes a run back). Go on?";
+    return "Abort: " + waiting_text(counts.pending) + " no order any more; " + at_work_text(counts.in_flight) + "; " +
+           count_text(counts.verified, "host keeps what it has", "hosts keep what they have") + " (prunella undo takes a run back). Go on?";
   });
 }
 

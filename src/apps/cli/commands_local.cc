@@ -1,6 +1,6 @@
 // context, doctor, completion, man, version, help: this program itself.
+#include <algorithm>
 #include <istream>
-#include <iterator>
 #include <ostream>
 
 #include "apps/cli/handlers.h"
@@ -80,9 +80,9 @@ void examine_files(Session& session, Doctor& doctor) {
   ConfigDir config = session.config();
   auto contexts = config.contexts();
   if (!contexts) {
-    doctor.add("context", Health::kBad, contexts.error().text(), "repair or remove " + (config.path() / "context.json").string());
-  } else if (is_open_to_others(config.path() / "context.json")) {
-    doctor.add("context", Health::kBad, "context.json holds tokens and can be read by others", "chmod 600 " + (config.path() / "context.json").string() + ", and make new tokens");
+    doctor.add("context", Health::kBad, contexts.error().text(), "repair or remove " + config.file("context.json"));
+  } else if (is_open_to_others(config.file("context.json"))) {
+    doctor.add("context", Health::kBad, "context.json holds tokens and can be read by others", "chmod 600 " + config.file("context.json") + ", and make new tokens");
   }
   for (const char* name : {"operator.key", "approver.key"}) {
     auto key = config.key(name);

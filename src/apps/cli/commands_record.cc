@@ -205,7 +205,7 @@ ExitCode run_audit_verify(Session& session, const Invocation& invocation) {
   if (!known.checkpoints.empty() && known.key != fresh->key)
     return session.fail(ExitCode::kFailed, "the key that signs checkpoints is " + fresh->key.key_id() + ", and was " + known.key.key_id() +
                                                " before: the control plane was made anew, or it is another one. If that is right, remove its part of " +
-                                               (session.config().path() / "audit.json").string());
+                                               session.config().file("audit.json"));
   if (!invocation.has("key")) expectation.keys.push_back(fresh->key);
   expectation.checkpoints.insert(expectation.checkpoints.end(), known.checkpoints.begin(), known.checkpoints.end());
   expectation.checkpoints.push_back(fresh->checkpoint);

@@ -11,32 +11,34 @@ namespace prunella::cli {
 
 namespace {
 
-Error file_error(std::string_view what, const std::filesystem::path& path) {
+Error file_error(std::string_view what, const std::string& path) {
   int code = errno;
-  std::string text = std::string(what) + " " + quoted(path.string(), 200) + ": " + std::strerror(code);
+  std::string text = std::string(what) + " " + quoted(path, 200) + ": " + std::strerror(code);
   if (code == ENOENT) return not_found(text);
   if (code == EACCES || code == EPERM) return denied(text);
   if (code == ENOSPC || code == EDQUOT) return exhausted(text);
   return unavailable(text);
 }
 
-Status make_private_dir(const std::filesystem::path& path) {
-  std::error_code failed;
-  if (std::filesystem::is_directory(path, failed)) return {};
-  std::filesystem::create_directories(path.parent_path(), failed);
+Status make_private_dir(const std::string& path) {
+  // Parents with the usual mode, the last one for its owner only.
+  for (std::size_t at = path.find('/', 1); at != std::string::npos; at = path.find('/', at + 1)) {
+    std::string parent = path.substr(0, at);
+    if (::mkdir(parent.c_str(), 0755) != 0 && errno != EEXIST) return file_error("making", parent);
+  }
   if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return file_error("making", path);
   return {};
 }
 
 template <class T>
-Result<T> read_json_file(const std::filesystem::path& path, T missing) {
+Result<T> read_json_file(const std::string& path, T missing) {
   auto text = read_file(path);
   if (!text) {
     if (text.error().kind() == ErrorKind::kNotFound) return missing;
     return std::move(text).error();
   }
   auto value = from_json_text<T>(*text, {.bytes_max = 64 << 20});
-  if (!value) return std::move(value).error().during("reading " + path.string());
+  if (!value) return std::move(value).error().during("reading " + path);
   return value;
 }
 
@@ -76,7 +78,7 @@ Result<ServerAddress> parse_server(std::string_view url) {
   return address;
 }
 
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max) {
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return file_error("reading", path);
   std::string text;
@@ -93,19 +95,18 @@ Result<std::string> read_file(const std::filesystem::path& path, std::size_t byt
     text.append(buffer, static_cast<std::size_t>(got));
     if (text.size() > bytes_max) {
       ::close(fd);
-      return exhausted(quoted(path.string(), 200) + " has more than " + bytes_text(bytes_max));
+      return exhausted(quoted(path, 200) + " has more than " + bytes_text(bytes_max));
     }
   }
   ::close(fd);
   return text;
 }
 
-Status write_file(const std::filesystem::path& path, std::string_view text, unsigned mode) {
-  std::filesystem::path temporary = path;
-  temporary += ".new";
+Status write_file(const std::string& path, std::string_view text, unsigned mode) {
+  std::string temporary = path + ".new";
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
   if (fd < 0) return file_error("writing", temporary);
-  auto give_up = [&](const std::filesystem::path& which) {
+  auto give_up = [&](const std::string& which) {
     Error error = file_error("writing", which);
     ::close(fd);
     ::unlink(temporary.c_str());
@@ -126,7 +127,9 @@ Status write_file(const std::filesystem::path& path, std::string_view text, unsi
     ::unlink(temporary.c_str());
     return error;
   }
-  int folder = ::open(path.parent_path().empty() ? "." : path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  std::size_t slash = path.rfind('/');
+  std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  int folder = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder >= 0) {
     ::fsync(folder);  // best effort: the file itself is safe
     ::close(folder);
@@ -134,41 +137,40 @@ Status write_file(const std::filesystem::path& path, std::string_view text, unsi
   return {};
 }
 
-bool is_open_to_others(const std::filesystem::path& path) {
+bool is_open_to_others(const std::string& path) {
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 && (info.st_mode & 077) != 0;
 }
 
-Result<Contexts> ConfigDir::contexts() const { return read_json_file(path_ / "context.json", Contexts{}); }
+Result<Contexts> ConfigDir::contexts() const { return read_json_file(file("context.json"), Contexts{}); }
 
 Status ConfigDir::save(const Contexts& contexts) const {
   if (auto made = make_private_dir(path_); !made) return made;
-  return write_file(path_ / "context.json", to_pretty(to_json(contexts)) + "\n", 0600);
+  return write_file(file("context.json"), to_pretty(to_json(contexts)) + "\n", 0600);
 }
 
 Result<std::map<std::string, AuditMemory>> ConfigDir::audit_memory() const {
-  return read_json_file(path_ / "audit.json", std::map<std::string, AuditMemory>{});
+  return read_json_file(file("audit.json"), std::map<std::string, AuditMemory>{});
 }
 
 Status ConfigDir::save(const std::map<std::string, AuditMemory>& memory) const {
   if (auto made = make_private_dir(path_); !made) return made;
-  return write_file(path_ / "audit.json", to_pretty(to_json(memory)) + "\n", 0600);
+  return write_file(file("audit.json"), to_pretty(to_json(memory)) + "\n", 0600);
 }
 
 Result<PrivateKey> ConfigDir::key(std::string_view name) const {
-  std::filesystem::path path = path_ / name;
+  std::string path = file(name);
   auto text = read_file(path, 4096);
   if (!text) return std::move(text).error();
-  if (is_open_to_others(path)) return denied(quoted(path.string(), 200) + " can be read by others: chmod 600 it, and think about a new key");
+  if (is_open_to_others(path)) return denied(quoted(path, 200) + " can be read by others: chmod 600 it, and think about a new key");
   auto key = PrivateKey::from_hex_seed(trim(*text));
-  if (!key) return std::move(key).error().during("reading " + path.string());
+  if (!key) return std::move(key).error().during("reading " + path);
   return key;
 }
 
 Result<PrivateKey> ConfigDir::make_key(std::string_view name, Random& random) const {
-  std::filesystem::path path = path_ / name;
-  std::error_code failed;
-  if (std::filesystem::exists(path, failed)) return conflict(quoted(path.string(), 200) + " is there already");
+  std::string path = file(name);
+  if (::access(path.c_str(), F_OK) == 0) return conflict(quoted(path, 200) + " is there already");
   if (auto made = make_private_dir(path_); !made) return std::move(made).error();
   PrivateKey key = PrivateKey::generate(random);
   if (auto written = write_file(path, key.hex_seed() + "\n", 0600); !written) return std::move(written).error();

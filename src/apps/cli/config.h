@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -60,8 +59,9 @@ Result<ServerAddress> parse_server(std::string_view url);
 
 class ConfigDir {
  public:
-  explicit ConfigDir(std::filesystem::path path) : path_(std::move(path)) {}
-  const std::filesystem::path& path() const { return path_; }
+  explicit ConfigDir(std::string path) : path_(std::move(path)) {}
+  const std::string& path() const { return path_; }
+  std::string file(std::string_view name) const { return path_ + "/" + std::string(name); }
 
   /// Empty when there is none yet.
   /// @error kInvalidInput  the file can't be understood; kDenied, kUnavailable it can't be read.
@@ -77,14 +77,14 @@ class ConfigDir {
   Result<PrivateKey> make_key(std::string_view name, Random& random) const;
 
  private:
-  std::filesystem::path path_;
+  std::string path_;
 };
 
 /// @error kNotFound, kDenied, kUnavailable; kExhausted above `bytes_max`.
-Result<std::string> read_file(const std::filesystem::path& path, std::size_t bytes_max = 64 << 20);
+Result<std::string> read_file(const std::string& path, std::size_t bytes_max = 64 << 20);
 /// Writes beside it, syncs and renames, so that the old or the new content is there, whatever happens.
-Status write_file(const std::filesystem::path& path, std::string_view text, unsigned mode);
+Status write_file(const std::string& path, std::string_view text, unsigned mode);
 /// True when the group or others may read or write it.
-bool is_open_to_others(const std::filesystem::path& path);
+bool is_open_to_others(const std::string& path);
 
 }  // namespace prunella::cli

@@ -37,7 +37,8 @@ volatile sig_atomic_t interrupts = 0;
 
 void on_interrupt(int) {
   // The second one means it: a watch that doesn't end at once must not hold the person.
-  if (++interrupts > 1) ::_exit(static_cast<int>(ExitCode::kInterrupted));
+  interrupts = interrupts + 1;
+  if (interrupts > 1) ::_exit(static_cast<int>(ExitCode::kInterrupted));
 }
 
 }  // namespace

@@ -35,8 +35,8 @@ Session::Session(Environment& environment, const Invocation& invocation) : envir
 
 ConfigDir Session::config() const {
   if (std::string set = variable(environment_, "PRUNELLA_CONFIG_DIR"); !set.empty()) return ConfigDir(set);
-  if (std::string xdg = variable(environment_, "XDG_CONFIG_HOME"); !xdg.empty()) return ConfigDir(std::filesystem::path(xdg) / "prunella");
-  return ConfigDir(std::filesystem::path(variable(environment_, "HOME")) / ".config" / "prunella");
+  if (std::string xdg = variable(environment_, "XDG_CONFIG_HOME"); !xdg.empty()) return ConfigDir(xdg + "/prunella");
+  return ConfigDir(variable(environment_, "HOME") + "/.config/prunella");
 }
 
 void Session::print(std::string_view text) { environment_.out << text << std::flush; }
