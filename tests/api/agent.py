@@ -109,7 +109,7 @@ class Agent:
                 "system": "running",
             },
             "disk": {"filesystems": [{"mount": "/", "size_bytes": 20_000_000_000, "free_bytes": 15_000_000_000, "free_inodes": 1_000_000, "read_only": False}]},
-            "executor": {"version": "0.1.0", "policy_serial": 1, "policy_expires": now(86400 * 80), "last_sequence": 0, "frozen": False},
+            "executor": {"version": "0.1.0", "policy_serial": 2, "policy_expires": now(86400 * 80), "last_sequence": 0, "frozen": False},
         }
         return [self.event(name, "prunella.section", {"value": value, "at": now()}) for name, value in facts.items()]
 

@@ -94,5 +94,20 @@ class Server:
             connection.close()
 
 
+    def announce(self, method, target, *, token, size):
+        """The header of a request with a body of `size` bytes, and nothing of the body."""
+        connection = self.open()
+        try:
+            connection.putrequest(method, target)
+            connection.putheader("Authorization", f"Bearer {token}")
+            connection.putheader("Content-Type", "application/json")
+            connection.putheader("Content-Length", str(size))
+            connection.endheaders()
+            response = connection.getresponse()
+            return Reply(response.status, response.headers, response.read())
+        finally:
+            connection.close()
+
+
 def new_idempotency_key():
     return "test-" + secrets.token_hex(8)

@@ -263,7 +263,8 @@ def happy(suite, folder):
     s.call("POST", "/v1/rollouts/{rollout}/resume", want=409, names={"rollout": rollout}, what="resuming what runs")
     first = {agent.host: agent, second.host: second}[plan["hosts"][0]["host"]]
     directions = s.call("GET", "/agent/v1/orders", want=200, token=None, certificate=first.certificate, query={"after": 0, "policy": 2, "wait_ms": 10000}).json()
-    if s.check("the canary gets its order", len(directions["orders"]) == 1, str(directions)[:300]):
+    shown = s.call("GET", "/v1/rollouts/{rollout}", want=200, names={"rollout": rollout}).json()
+    if s.check("the canary gets its order", len(directions["orders"]) == 1, f"{directions} {shown['sentence']} {shown['rollout']['hosts']}"):
         order = json.loads(base64.b64decode(directions["orders"][0]["payload"]))
         s.check("the order's payload is as documented", not s.schemas.problems({"$ref": "#/components/schemas/Order"}, order), str(s.schemas.problems({"$ref": "#/components/schemas/Order"}, order))[:300])
         progress = {"run": order["run"], "state": "acting", "at": now(), "detail": "unpacking openssl", "percent": 60}
@@ -495,8 +496,7 @@ def refusals_by_body(suite, world):
         s.call("POST", "/v1/tokens", want=400, body={"name": "x", "scopes": ["read"], "lifetime_ms": 60000, **change}, what=f"a token with {change}")
     s.call("POST", "/v1/enrolment-tokens", want=400, body={"lifetime_ms": 86400000}, what="an enrolment token for a day")
     s.call("POST", "/v1/plans", want=400, body={"selector": "all"}, headers={"Idempotency-Key": "not a key"}, what="an Idempotency-Key with blanks")
-    big = s.server.send("POST", "/v1/plans", token=s.token, raw=b'{"selector":"' + b"a" * (2 << 20) + b'"}')
-    s.problem("a body of 2 MB", big, 413)
+    s.problem("a body of 2 MB", s.server.announce("POST", "/v1/plans", token=s.token, size=2 << 20), 413)
 
 
 def refusals_by_parameter(suite):

@@ -70,6 +70,6 @@ class Schemas:
                     out += self.problems(properties[name], member, f"{where}.{name}", closed)
                 elif isinstance(more, dict):
                     out += self.problems(more, member, f"{where}.{name}", closed)
-                elif more is False or (closed and properties):
+                elif more is False or (more is None and closed and properties):
                     out.append(f"{where}.{name} isn't documented")
         return out

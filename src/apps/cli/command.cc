@@ -214,9 +214,11 @@ Result<Parsed> parse(const std::vector<std::string>& words) {
     return out;
   }
   if (!command) return unknown_command(plain);
-  // "plan" is a command of its own and a noun: a word after it that is near a verb was meant as one.
-  if (command->words.size() == 1 && command->arguments.empty() && !out.invocation.arguments.empty() && !verbs_of(command->words[0]).empty())
-    return unknown_command(plain);
+  // "plan" is a command of its own and a noun: a word after it that is no term of a selector was meant as a verb.
+  if (command->words.size() == 1 && !out.invocation.arguments.empty() && !verbs_of(command->words[0]).empty()) {
+    const std::string& first = out.invocation.arguments[0];
+    if (first != "all" && first.find(':') == std::string::npos) return unknown_command({command->name(), first});
+  }
   if (auto checked = check_arguments(*command, out.invocation.arguments); !checked) return std::move(checked).error();
   int forms = out.invocation.has("json") + out.invocation.has("jsonl") + out.invocation.has("plain");
   if (forms > 1) return invalid_input("--json, --jsonl and --plain are different forms of the same answer: give one");

@@ -45,11 +45,11 @@ struct Example {
 struct Command {
   std::vector<std::string_view> words;  ///< {"host", "ls"}
   std::string_view summary;             ///< one line, begins in lower case, no full stop
-  std::string_view description;         ///< further sentences
-  std::vector<Argument> arguments;
-  std::vector<Option> options;
-  std::vector<Example> examples;
-  std::string_view scope;  ///< that the token needs; empty: no server is asked
+  std::string_view description = {};    ///< further sentences
+  std::vector<Argument> arguments = {};
+  std::vector<Option> options = {};
+  std::vector<Example> examples = {};
+  std::string_view scope = {};  ///< that the token needs; empty: no server is asked
   bool watchable = false;  ///< --watch shows it again whenever something changed
   Handler run = nullptr;
 

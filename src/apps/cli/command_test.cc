@@ -32,6 +32,7 @@ TEST(Parse, TakesShortOptionsWithTheirValueBehindOrBeside) {
 
 TEST(Parse, TellsThePlanFromItsVerbs) {
   EXPECT_EQ(parse({"plan", "-l", "all"})->invocation.command->name(), "plan");
+  EXPECT_EQ(parse({"plan", "host:web-*", "ring:canary"})->invocation.arguments.size(), 2u);
   EXPECT_EQ(parse({"plan", "show", "PLN-1"})->invocation.command->name(), "plan show");
   EXPECT_EQ(error_of({"plan", "shwo", "PLN-1"}), "unknown command 'plan shwo'; prunella plan knows ls, show; did you mean prunella plan show?");
 }

@@ -80,12 +80,15 @@ std::string next_for(const CheckedPlan& plan) {
 Result<PlanRequest> plan_request(const Invocation& invocation) {
   PlanRequest request;
   if (auto undo = invocation.option("undo")) {
-    if (invocation.has("selector") || invocation.has("purpose")) return invalid_input("--undo names the run whose host and changes are meant: no --selector and no --purpose");
+    if (invocation.has("selector") || invocation.has("purpose") || !invocation.arguments.empty())
+      return invalid_input("--undo names the run whose host and changes are meant: no selector and no --purpose");
     request.purpose = PlanPurpose::kUndo;
     request.undo = RunId(*undo);
     request.selector = "all";
   } else {
     auto selector = invocation.option("selector");
+    if (selector && !invocation.arguments.empty()) return invalid_input("the hosts are selected by " + quoted(*selector) + " and by " + quoted(join(invocation.arguments, " ")) + ": one of both");
+    if (!selector && !invocation.arguments.empty()) selector = join(invocation.arguments, " ");
     if (!selector) return invalid_input("which hosts? -l all, or terms such as -l 'host:web-* ring:canary'");
     request.selector = *selector;
     if (auto purpose = invocation.option("purpose")) {
@@ -501,7 +504,7 @@ ExitCode run_run_show(Session& session, const Invocation& invocation) {
   }
   session.print(out);
   if (run->state == RunState::kVerified) session.next("prunella why " + run->host.text() + "; to take it back: prunella undo " + run->id.text());
-  else session.next(is_end(run->state) ? "prunella why " + run->host.text() + " " + run->id.text() : "prunella run show --watch " + run->id.text());
+  else session.next(is_end(run->state) ? "prunella why " + run->host.text() : "prunella run show --watch " + run->id.text());
   return ExitCode::kOk;
 }
 

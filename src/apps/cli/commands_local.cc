@@ -138,8 +138,10 @@ void examine_hosts(Session& session, Doctor& doctor) {
   }
   Instant now = session.now();
   std::vector<std::string> stale, skewed, expiring, unknown;
+  std::size_t active = 0;
   for (const HostView& host : *hosts) {
     if (host.state == HostState::kRevoked) continue;
+    ++active;
     if (host.posture == PostureState::kStale || !host.last_seen) stale.push_back(host.id.text());
     if (host.posture == PostureState::kUnknown) unknown.push_back(host.id.text());
     if (host.clock_skew_ms && Duration(std::abs(*host.clock_skew_ms)) > kSkewGood) skewed.push_back(host.id.text());
@@ -153,7 +155,7 @@ void examine_hosts(Session& session, Doctor& doctor) {
   if (!unknown.empty()) doctor.add("hosts", Health::kWarning, some(unknown) + ": not fully known", "prunella why " + unknown[0]);
   if (!skewed.empty()) doctor.add("hosts", Health::kWarning, some(skewed) + ": clock more than " + rough(kSkewGood) + " off; orders are bound to times", "set the clock there (chrony, systemd-timesyncd)");
   if (!expiring.empty()) doctor.add("hosts", Health::kWarning, some(expiring) + ": certificate ends within " + rough(kCertificateSoon), "journalctl -u prunella-agent there: renewal is due at half-life");
-  if (stale.empty() && unknown.empty() && skewed.empty() && expiring.empty()) doctor.add("hosts", Health::kGood, count_text(hosts->size(), "host", "hosts") + ", all heard and known");
+  if (stale.empty() && unknown.empty() && skewed.empty() && expiring.empty()) doctor.add("hosts", Health::kGood, count_text(active, "host", "hosts") + ", all heard and known");
 }
 
 /// False when nothing further can be asked.

@@ -227,6 +227,7 @@ ExitCode run_audit_verify(Session& session, const Invocation& invocation) {
   known.key = fresh->key;
   known.checkpoints.push_back(fresh->checkpoint);
   if (known.checkpoints.size() > kCheckpointsKept) known.checkpoints.erase(known.checkpoints.begin());
+  session.say("checkpoints are signed by the key " + fresh->key.hex() + "; this one is kept in " + session.config().file("audit.json"));
   if (auto saved = session.config().save(*memory); !saved) return session.fail(std::move(saved).error().during("keeping the checkpoint"));
   session.next("prunella audit tail");
   return code;

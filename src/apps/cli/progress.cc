@@ -59,6 +59,8 @@ void take_view(Display& display, const RolloutView& view, Instant now) {
   display.working.clear();
   display.failures.clear();
   display.host_of_run.clear();
+  display.held.reset();
+  display.soak.reset();
   for (std::size_t k = 0; k < rollout.plan.wave_ends.size(); ++k) {
     WaveDisplay wave;
     wave.name = k == 0 ? "canary" : "wave " + std::to_string(k + 1);
@@ -67,11 +69,20 @@ void take_view(Display& display, const RolloutView& view, Instant now) {
     display.waves.push_back(std::move(wave));
   }
   std::size_t wave = 0;
+  std::uint64_t soaking = 0;
+  const RolloutHost* behind = nullptr;
   bool first = !before.last_change;
   for (const RolloutHost& host : rollout.hosts) {
     while (wave < rollout.plan.wave_ends.size() && host.index >= rollout.plan.wave_ends[wave]) ++wave;
     count(display.all, host);
     if (wave < display.waves.size()) count(display.waves[wave].counts, host);
+    if (wave == rollout.wave && !display.ended) {
+      if (host.state == RolloutHostState::kPending && !host.reason.empty() && !display.held) display.held = host.host.text() + ": " + host.reason;
+      if (host.state == RolloutHostState::kVerified && host.healthy_reports < rollout.plan.soak_reports) {
+        ++soaking;
+        if (!behind || host.healthy_reports < behind->healthy_reports) behind = &host;
+      }
+    }
     if (host.run) display.host_of_run[host.run->text()] = host.host.text();
     if (host.state == RolloutHostState::kOrdered) {
       HostDisplay at_work{host.host.text(), RunState::kOrdered, "", std::nullopt};
@@ -90,9 +101,12 @@ void take_view(Display& display, const RolloutView& view, Instant now) {
       if (!first && host.ordered_at && host.state != RolloutHostState::kSkipped) display.took[host.host.text()] = std::max(now - *host.ordered_at, Duration(0));
     }
   }
+  if (behind)
+    display.soak = "healthy reports of " + count_text(soaking, "host", "hosts") + " (" + behind->host.text() + ": " + std::to_string(behind->healthy_reports) + " of " +
+                   std::to_string(rollout.plan.soak_reports) + ")";
   std::ranges::sort(display.working, {}, &HostDisplay::host);
   auto same = [](const Display& a, const Display& b) {
-    return a.state == b.state && a.all == b.all && a.waves == b.waves && a.working == b.working && a.reason == b.reason;
+    return a.state == b.state && a.all == b.all && a.waves == b.waves && a.working == b.working && a.reason == b.reason && a.held == b.held && a.soak == b.soak;
   };
   if (first || !same(before, display)) display.last_change = now;
 }
@@ -138,16 +152,18 @@ void take_time(Display& display, Instant now) {
 
   display.waits_for.reset();
   if (display.ended || !display.last_change || now - *display.last_change <= kSilence) return;
-  if (!display.reason.empty()) {
-    display.waits_for = display.reason;
-  } else if (!display.working.empty()) {
+  if (!display.working.empty()) {
     const HostDisplay& host = display.working.front();
     std::string more = display.working.size() > 1 ? " and " + std::to_string(display.working.size() - 1) + " more" : "";
     display.waits_for = host.host + " (" + std::string(to_text(host.state)) + (host.detail.empty() ? "" : ": " + host.detail) + ")" + more;
-  } else if (display.state == RolloutState::kRunning) {
-    display.waits_for = "health reports of the hosts that are done";
+  } else if (display.state == RolloutState::kRunning && display.held) {
+    display.waits_for = display.held;
+  } else if (display.state == RolloutState::kRunning && display.soak) {
+    display.waits_for = display.soak;
+  } else if (!display.reason.empty()) {
+    display.waits_for = display.reason;
   } else {
-    display.waits_for = std::string(to_text(display.state));
+    display.waits_for = "the control plane's next step (" + std::string(to_text(display.state)) + ")";
   }
 }
 

@@ -62,6 +62,8 @@ struct Display {
   /// How long the current wave's hosts still take, at least and at most. Absent under kEtaFinishedMin finished hosts.
   std::optional<std::pair<Duration, Duration>> eta;
   std::optional<std::string> waits_for;  ///< set when nothing happened for kSilence
+  std::optional<std::string> held;       ///< why a host of this wave has no order yet: the gate's word
+  std::optional<std::string> soak;       ///< which health reports this wave still waits for
   bool ended = false;
 
   // What the reducer remembers.

@@ -112,6 +112,21 @@ TEST(Progress, SaysWhatItWaitsForAfterTenSilentSeconds) {
   EXPECT_FALSE(display.waits_for);
 }
 
+TEST(Progress, SaysWhichHealthReportsAndWhichHostsItWaitsFor) {
+  RolloutView view = seven_hosts();
+  view.rollout.plan.soak_reports = 3;
+  view.rollout.reason = "approved";
+  end(view, 0, RolloutHostState::kVerified);
+  view.rollout.hosts[0].healthy_reports = 1;
+  Display display = reduce(reduce({}, view, at(0)), Tick{}, at(20));
+  EXPECT_EQ(*display.waits_for, "healthy reports of 1 host (web-0: 1 of 3)");
+
+  view = seven_hosts();
+  view.rollout.hosts[0].reason = "waits: the host has policy serial 1, the one in force is 2";
+  display = reduce(reduce({}, view, at(0)), Tick{}, at(20));
+  EXPECT_EQ(*display.waits_for, "web-0: waits: the host has policy serial 1, the one in force is 2");
+}
+
 TEST(Progress, KnowsNothingOfHostsThatEndedBeforeTheWatch) {
   RolloutView view = seven_hosts();
   for (std::size_t i = 0; i < 6; ++i) {

@@ -60,6 +60,7 @@ const std::vector<Command>& commands() {
        .description = "Shows what would be done, with versions and digests, restarts, space and who must approve. The digests are computed here, from "
                       "the bytes that an approval signs. Ends with 2 when there is something to do, with 0 when there is nothing. With --undo it is "
                       "the plan that takes a verified run back.",
+       .arguments = {{.name = "SELECTOR", .optional = true, .repeats = true}},
        .options = {{"purpose", 0, "PURPOSE", "what for (default security-updates)", Values::kWords, "security-updates restarts"},
                    {"undo", 0, "RUN", "plan to take this verified run back", Values::kRun},
                    {"waves", 0, "LIST", "where waves end, such as 1,5%,25%,100% (default 1,1%,5%,25%,50%,100%)"},
@@ -68,6 +69,7 @@ const std::vector<Command>& commands() {
                    {"wave-deadline", 0, "DURATION", "stop when a wave takes longer"},
                    {"stable-for", 0, "DURATION", "how long units must stay healthy after the change"}},
        .examples = {{"prunella plan -l all", "missing security updates of every host"},
+                    {"prunella plan 'host:web-*' ring:canary", "the selector may also be written as words"},
                     {"prunella plan -l ring:canary --purpose restarts", "restart what still runs old code"}},
        .scope = "plan",
        .run = run_plan},

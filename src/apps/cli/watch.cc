@@ -13,6 +13,7 @@ constexpr std::size_t kEventMax = 64 << 10;   // a notice has some hundred bytes
 constexpr std::size_t kNoticesMax = 1000;     // of a fleet at work; the rollout is read afresh anyway
 constexpr Duration kReopen = std::chrono::seconds(2);
 constexpr Duration kPlainEvery = std::chrono::seconds(5);
+constexpr Duration kLineLeast = std::chrono::seconds(1);
 constexpr Duration kDraw = std::chrono::milliseconds(250);
 // Notices may be lost, and a proxy may hold the stream back: then this is how late the display is.
 constexpr Duration kReadAgain = std::chrono::seconds(5);
@@ -127,30 +128,34 @@ ExitCode watch_rollout(Session& session, const RolloutId& id) {
 
   Monotonic begun = environment.clock.steady();
   Monotonic read_at = begun, written_at = begun, drawn_at = begun - kDraw;
-  std::optional<Monotonic> lost_at;
+  bool lost = false;
+  Monotonic lost_at = begun;
   bool due = true, never_read = true;
   Display display;
   std::string last_json;
+  std::optional<Instant> written_change;
   for (;;) {
     Monotonic steady = environment.clock.steady();
     Instant now = session.now();
-    bool changed = false;
+    // Steps of runs may come many in a second; a log wants one line of them.
+    bool changed = display.last_change != written_change && steady - written_at >= kLineLeast;
     if ((due && (never_read || steady - read_at >= kReadLeast)) || steady - read_at >= kReadAgain) {
       read_at = steady;
       due = false;
       auto view = session.get<RolloutView>(where);
       if (view) {
         Display next = reduce(display, ProgressEvent(*view), now);
-        changed = never_read || next.last_change != display.last_change;
+        changed = changed || never_read || next.all != display.all || next.state != display.state;
         display = std::move(next);
         never_read = false;
-        lost_at.reset();
+        lost = false;
       } else if (view.error().kind() != ErrorKind::kUnavailable || never_read) {
         return session.fail(view.error());
-      } else if (!lost_at) {
+      } else if (!lost) {
+        lost = true;
         lost_at = steady;
         session.say("lost the control plane (" + shown(view.error().text()) + "); the rollout goes on or waits by itself, trying again");
-      } else if (steady - *lost_at > kGiveUp) {
+      } else if (steady - lost_at > kGiveUp) {
         session.fail(view.error());
         session.next("prunella rollout watch " + id.text());
         return ExitCode::kRunning;
@@ -172,6 +177,7 @@ ExitCode watch_rollout(Session& session, const RolloutId& id) {
     } else if (session.form() != Form::kNames && (changed || steady - written_at >= kPlainEvery)) {
       session.print(progress_line(display, now) + "\n");
       written_at = steady;
+      written_change = display.last_change;
     }
 
     if (display.ended) {
