@@ -198,6 +198,23 @@ std::string removal_text(const SimulatedRemoval& removal, const PackageFacts& pa
   return removal.name + ":" + native;
 }
 
+bool names(const Update& update, const Update& other) {
+  return std::ranges::find(*update.needs, other.package.text()) != update.needs->end();
+}
+
+// The other updates that apt would install along. Nothing when it refuses the one alone or would remove something for it: its plan
+// is made of all updates then.
+std::optional<std::vector<std::string>> asked_needs(const std::vector<Update>& updates, const Update& update, const Result<AptSimulation>& alone) {
+  if (!alone || !alone->removals.empty()) return std::nullopt;
+  std::vector<std::string> needs;
+  for (const SimulatedInstall& install : alone->installs) {
+    auto listed = std::ranges::find_if(updates, [&](const Update& u) { return u.package == install.package && u.to.version == install.to_version; });
+    if (listed != updates.end() && listed->package != update.package) needs.push_back(listed->package.text());
+  }
+  std::ranges::sort(needs);
+  return needs;
+}
+
 }  // namespace
 
 Result<std::vector<PackagePolicy>> AptView::policies(const std::vector<std::string>& names) const {
@@ -265,23 +282,22 @@ Status AptView::fill_needs(std::vector<Update>& updates, const std::vector<Packa
     Update& update = updates[i];
     if (!update.security || update.block) continue;
     bool open = false;
-    for (std::size_t j = 0; j < updates.size() && !open; ++j)
-      open = i != j && !updates[j].block && may_need(steps[i], steps[j], order);
-    if (!open) {
-      update.needs.emplace();
-      continue;
+    for (std::size_t j = 0; j < updates.size(); ++j) {
+      if (i == j || updates[j].block || !may_need(steps[i], steps[j], order)) continue;
+      open = true;
+      // Two that need each other come with the same others: what apt said of the one holds for the other.
+      if (j < i && updates[j].needs && names(updates[j], update) && may_need(steps[j], steps[i], order)) {
+        std::vector<std::string> needs = *updates[j].needs;
+        std::erase(needs, update.package.text());
+        needs.push_back(updates[j].package.text());
+        std::ranges::sort(needs);
+        update.needs = std::move(needs);
+        break;
+      }
     }
-    if (++asked > kNeedsAskedMax) continue;
-    auto alone = simulation({"install", apt_name(update.package, native) + "=" + update.to.version});
-    // Apt refuses it alone, or removes something for it: what it needs is not known, and its plan is made of all of them.
-    if (!alone || !alone->removals.empty()) continue;
-    std::vector<std::string> needs;
-    for (const SimulatedInstall& install : alone->installs) {
-      auto listed = std::ranges::find_if(updates, [&](const Update& u) { return u.package == install.package && u.to.version == install.to_version; });
-      if (listed != updates.end() && listed->package != update.package) needs.push_back(listed->package.text());
-    }
-    std::ranges::sort(needs);
-    update.needs = std::move(needs);
+    if (!open) update.needs.emplace();
+    if (update.needs || ++asked > kNeedsAskedMax) continue;
+    update.needs = asked_needs(updates, update, simulation({"install", apt_name(update.package, native) + "=" + update.to.version}));
   }
   return {};
 }

@@ -78,7 +78,7 @@ Status AptView::fetch(const std::vector<WantedFile>& files, const std::string& s
     };
     auto result = programs_->run(download);
     if (!result) return std::move(result).error();
-    if (!result->succeeded()) failed = unavailable(ending_text("apt-get download", *result));
+    if (!result->succeeded()) failed = unavailable(apt_error_text("apt-get download", *result));
     for (std::size_t i = at; i < end; ++i) {
       std::string path = partial + "/" + deb_file_name(files[i].package, files[i].file.version);
       if (!apt_files::mark_of(path)) continue;

@@ -114,7 +114,7 @@ ProgramCall AptView::call(std::string program, std::vector<std::string> argument
 Result<std::string> AptView::output_of(const ProgramCall& call) const {
   auto result = programs_->run(call);
   if (!result) return std::move(result).error();
-  if (!result->succeeded()) return unavailable(ending_text(call.arguments[0].substr(call.arguments[0].rfind('/') + 1), *result));
+  if (!result->succeeded()) return unavailable(apt_error_text(call.arguments[0].substr(call.arguments[0].rfind('/') + 1), *result));
   return std::move(result->output);
 }
 
@@ -146,6 +146,15 @@ Status AptView::refresh(Instant now) {
   if (complete) lists_at_ = now;
   remember();
   return {};
+}
+
+std::string apt_error_text(std::string_view program, const ProgramResult& result) {
+  // The last error alone mostly says "could not be read"; the first one says why.
+  std::vector<std::string> errors;
+  for (std::string_view line : split(result.errors, '\n'))
+    if (line.starts_with("E: ") && errors.size() < 5) errors.push_back(without_credentials_within(line.substr(3)));
+  if (errors.empty()) return ending_text(program, result);
+  return std::string(program) + ": " + join(errors, "; ");
 }
 
 std::string deb_file_name(const PackageName& package, const std::string& version) {

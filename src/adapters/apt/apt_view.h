@@ -112,6 +112,9 @@ class AptView {
   std::map<std::string, Hashed> hashed_;  // files of the host's cache, by path
 };
 
+/// apt's own errors (its "E:" lines, at most five, without credentials) for people; how it ended when it wrote none.
+std::string apt_error_text(std::string_view program, const ProgramResult& result);
+
 /// How apt names a package's file: "libssl3_3.0.17-1~deb12u2_amd64.deb", with an epoch's colon as %3a.
 std::string deb_file_name(const PackageName& package, const std::string& version);
 
