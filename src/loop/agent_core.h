@@ -47,6 +47,7 @@ class Core {
 
   const HostFacts& facts() const { return facts_; }
   const std::optional<ExecutorPolicy>& policy() const { return policy_; }
+  const std::string& instance() const { return setup_.instance; }
 
   /// How the link stands, for `prunella-agent status`.
   struct Link {

@@ -9,75 +9,11 @@
 #include "adapters/sqlite/sqlite.h"
 #include "loop/control_plane.h"
 #include "record/schema.h"
+#include "../support/mortal_store.h"
+#include "../support/seeded_random.h"
 
 /// A control plane with hosts that the test plays.
 namespace prunella::testing {
-
-/// Seeded randomness: the same seed, the same run.
-class SeededRandom : public Random {
- public:
-  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& b : out) {
-      // splitmix64 (Steele, Lea, Flood 2014): any seed is good, and the sequence is the same everywhere.
-      state_ += 0x9E3779B97F4A7C15ull;
-      std::uint64_t z = state_;
-      z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ull;
-      z = (z ^ (z >> 27)) * 0x94D049BB133111EBull;
-      b = static_cast<std::byte>((z ^ (z >> 31)) & 0xFF);
-    }
-  }
-
- private:
-  std::uint64_t state_;
-};
-
-/// Certificates that are only names.
-class PaperIssuer : public CertificateIssuer {
- public:
-  Result<Issued> issue(std::string_view, const HostId& host, Instant now) override {
-    std::string text = host.text() + " " + std::to_string(++count_);
-    return Issued{text, sha256(text).hex(), std::to_string(count_), now + std::chrono::hours(24)};
-  }
-  std::string authority_pem() const override { return "authority"; }
-  std::string authority_sha256() const override { return sha256("authority").hex(); }
-
- private:
-  int count_ = 0;
-};
-
-/// The process was killed: everything in memory is gone, and what was committed stays.
-struct Killed {};
-
-/// A store that kills its user before the n-th statement, commit or begin.
-class MortalStore : public SqlConnection {
- public:
-  explicit MortalStore(SqlConnection& inner) : inner_(inner) {}
-  void kill_at(std::size_t operation) { kill_at_ = operation, count_ = 0; }
-  void live_on() { kill_at_.reset(); }
-  std::size_t operations() const { return count_; }
-  std::string description() const override { return inner_.description(); }
-  /// What a process leaves that died: its open transaction is gone.
-  void bury() {
-    if (inner_.in_transaction()) (void)inner_.rollback().has_value();
-    if (in_transaction()) (void)rollback().has_value();
-  }
-
- private:
-  void step() {
-    ++count_;
-    if (kill_at_ && count_ >= *kill_at_) throw Killed{};
-  }
-  Result<Rows> do_run(const Statement& statement, const std::vector<SqlValue>& values) override { return step(), inner_.run(statement, values); }
-  Status do_run_each(const Statement& statement, const std::vector<std::vector<SqlValue>>& rows) override { return step(), inner_.run_each(statement, rows); }
-  Status do_begin(Access access) override { return step(), inner_.begin(access); }
-  Status do_commit() override { return step(), inner_.commit(); }
-  Status do_rollback() override { return inner_.in_transaction() ? inner_.rollback() : Status(); }
-
-  SqlConnection& inner_;
-  std::optional<std::size_t> kill_at_;
-  std::size_t count_ = 0;
-};
 
 inline PrivateKey test_key(std::uint8_t number) {
   std::array<std::uint8_t, 32> seed{};

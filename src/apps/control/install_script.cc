@@ -33,7 +33,8 @@ if [ -d /run/systemd/system ]; then
   systemctl enable --quiet prunella-executor.service prunella-agent.service
   systemctl restart prunella-executor.service prunella-agent.service
 fi
-prunella-agent status
+# It may not have had its first answer yet, which is no failure of the installation.
+prunella-agent status || true
 )SCRIPT";
 }
 
