@@ -21,7 +21,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from agent import Agent, now  # noqa: E402
-from conformance import Failed, own_server  # noqa: E402
+from conformance import Failed, end_when_told, own_server  # noqa: E402
 
 
 class Host(threading.Thread):
@@ -89,7 +89,7 @@ class Flow:
         self.passed, self.failed = 0, 0
 
     def __call__(self, *words, want=0, say=True):
-        done = subprocess.run([self.program, *words], capture_output=True, text=True, env=self.environment, timeout=120, check=False)
+        done = subprocess.run([self.program, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, env=self.environment, timeout=120, check=False)
         good = done.returncode == want
         self.passed, self.failed = self.passed + good, self.failed + (not good)
         if say or not good:
@@ -188,6 +188,7 @@ def main():
     parser.add_argument("--stay", action="store_true")
     parser.add_argument("--pause", type=float, default=0.1, help="seconds of each step of a run")
     arguments = parser.parse_args()
+    end_when_told()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="prunella-cli-"))
     run = Flow(arguments.prunella, folder)
     try:

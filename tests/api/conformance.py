@@ -553,6 +553,12 @@ def own_server(program, folder):
         log.close()
 
 
+def end_when_told():
+    """Being told to end is an exception like any other, so that what was started is ended and the folder removed."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda which, frame: sys.exit(128 + which))
+
+
 def run(server, token, folder):
     document = yaml.safe_load((ROOT / "specs" / "openapi.yaml").read_text(encoding="utf-8"))
     suite = Suite(server, document, token)
@@ -580,6 +586,7 @@ def main():
     arguments = parser.parse_args()
     if bool(arguments.prunellad) == bool(arguments.server):
         parser.error("give either --prunellad or --server")
+    end_when_told()
     folder = pathlib.Path(tempfile.mkdtemp(prefix="prunella-api-"))
     try:
         if arguments.server:

@@ -233,18 +233,21 @@ _prunella() {
   for (const auto& [names, action] : value_of) out += "    " + names + ") " + action + " ;;\n";
   out += "  esac\n  case $words in\n";
   for (const Level& level : levels()) {
-    std::vector<std::string> offered(level.next.begin(), level.next.end());
-    for (const Option& option : options_of(level.command)) offered.push_back("--" + std::string(option.name));
-    std::string offer = join(offered, " ");
-    out += "    \"" + level.words + "\")\n      COMPREPLY=($(compgen -W '" + offer + "' -- \"$cur\"))\n";
+    // Options when one is begun, or when nothing else can come.
+    std::vector<std::string> flags;
+    for (const Option& option : options_of(level.command)) flags.push_back("--" + std::string(option.name));
+    std::string options = "COMPREPLY=($(compgen -W '" + join(flags, " ") + "' -- \"$cur\"))";
+    std::string others;
+    if (!level.next.empty()) others += "compgen -W '" + join({level.next.begin(), level.next.end()}, " ") + "' -- \"$cur\"; ";
     if (level.command && !level.command->arguments.empty()) {
       const Argument& argument = level.command->arguments[0];
-      std::string more;
-      if (argument.values == Values::kWords) more = "compgen -W '" + std::string(argument.words) + "' -- \"$cur\"";
-      else if (argument.values == Values::kFile) more = "compgen -f -- \"$cur\"";
-      else if (argument.values != Values::kNone) more = "compgen -W \"$(prunella __values " + std::string(values_word(argument.values)) + " 2>/dev/null)\" -- \"$cur\"";
-      if (!more.empty()) out += "      [[ $cur == -* ]] || COMPREPLY+=($(" + more + "))\n";
+      if (argument.values == Values::kWords) others += "compgen -W '" + std::string(argument.words) + "' -- \"$cur\"; ";
+      else if (argument.values == Values::kFile) others += "compgen -f -- \"$cur\"; ";
+      else if (argument.values != Values::kNone) others += "compgen -W \"$(prunella __values " + std::string(values_word(argument.values)) + " 2>/dev/null)\" -- \"$cur\"; ";
     }
+    out += "    \"" + level.words + "\")\n";
+    if (others.empty()) out += "      " + options + "\n";
+    else out += "      if [[ $cur == -* ]]; then " + options + "; else COMPREPLY=($(" + others + ")); fi\n";
     out += "      ;;\n";
   }
   return out + "  esac\n}\ncomplete -F _prunella prunella\n";
