@@ -55,33 +55,37 @@ void Service::serve(const HttpRequest& request, const Peer& peer, const Responde
   }
 }
 
-HttpResponse Service::serve_person(const HttpRequest& request, const Responder& responder, bool& answered) {
-  Instant now = clock_.now();
-  bool reads = request.method == "GET" || request.method == "HEAD";
-  if (reads && request.path == "/healthz") return json_response(200, Json(Json::Object{{"status", Json("ok")}}));
-  if (reads && request.path == "/readyz") {
+HttpResponse Service::serve_anyone(const HttpRequest& request) {
+  if (request.path == "/healthz") return json_response(200, Json(Json::Object{{"status", Json("ok")}}));
+  if (request.path == "/readyz") {
     if (!last_store_error_.empty()) return problem(unavailable("the store: " + last_store_error_));
     return json_response(200, Json(Json::Object{{"status", Json("ready")}}));
   }
-  if (reads && request.path == "/metrics") return metrics();
-  if (reads && request.path == "/openapi.json") {
-    HttpResponse response;
-    response.headers.add("Content-Type", "application/json");
-    response.body = std::string(kOpenapiJson);
-    return response;
-  }
-  if (reads && request.path == "/install") return installer();
-  if (reads && request.path == "/install/prunella-agent.deb") return agent_package();
+  if (request.path == "/metrics") return metrics();
+  if (request.path == "/install") return installer();
+  if (request.path == "/install/prunella-agent.deb") return agent_package();
+  HttpResponse response;
+  response.headers.add("Content-Type", "application/json");
+  response.body = std::string(kOpenapiJson);
+  return response;
+}
 
+HttpResponse Service::serve_person(const HttpRequest& request, const Responder& responder, bool& answered) {
+  Instant now = clock_.now();
   bool is_events = request.path == "/v1/events";
+  bool is_open = request.path == "/healthz" || request.path == "/readyz" || request.path == "/metrics" || request.path == "/openapi.json" ||
+                 request.path == "/install" || request.path == "/install/prunella-agent.deb";
+  if ((is_open || is_events) && request.method != "GET") {
+    HttpResponse refusal = problem(405, request.method + " isn't served at " + prunella::quoted(request.path, 200) + ", but GET");
+    refusal.headers.add("Allow", "GET");
+    return refusal;
+  }
+  if (is_open) return serve_anyone(request);
+
   Found found;
   if (!is_events) {
     found = find_route(request);
     if (!found.route) return found.refusal;
-  } else if (!reads) {
-    HttpResponse refusal = problem(405, request.method + " isn't served at '/v1/events', but GET");
-    refusal.headers.add("Allow", "GET");
-    return refusal;
   }
   const std::string* authorization = request.headers.find("Authorization");
   auto unauthorized = [](std::string_view why) {

@@ -55,6 +55,7 @@ class Service {
 
   // On the core thread.
   void serve(const HttpRequest& request, const Peer& peer, const Responder& responder);
+  HttpResponse serve_anyone(const HttpRequest& request);
   HttpResponse serve_person(const HttpRequest& request, const Responder& responder, bool& answered);
   void serve_agent(const HttpRequest& request, const Peer& peer, const Responder& responder);
   void poll_orders(const HttpRequest& request, const HostId& host, const Responder& responder);
