@@ -101,7 +101,7 @@ RunOutcome Transaction::verify_and_finish() {
 }
 
 RunOutcome Transaction::finish_forward(Trouble trouble) {
-  if (!trouble) return end(RunState::kVerified, "the planned state is there and holds");
+  if (!trouble) return end(RunState::kVerified, (recovered_after_.empty() ? "" : "the executor ended after '" + recovered_after_ + "' and went on; ") + "the planned state is there and holds");
   if (journal_.broken()) return end(RunState::kEscalated, *trouble);
   if (changes_of(plan()).empty()) return end(RunState::kEscalated, *trouble + "; there is no way back from a restart or a repair");
   if (!has_way_back(plan())) return end(RunState::kEscalated, *trouble + "; the plan has no way back: " + plan().irreversible.value_or("not said why"));
@@ -121,7 +121,11 @@ std::optional<RunOutcome> Transaction::recover() {
   }
   for (const RunMark& one : open.marks)
     if (one.kind == MarkKind::kRestarted) outcome_.restarted.push_back(one.subject);
-  std::string last(to_text(open.marks.back().kind));
+  // A recovery's own mark isn't where the run stood.
+  std::string last;
+  for (const RunMark& one : open.marks)
+    if (one.kind != MarkKind::kRecovery) last = to_text(one.kind);
+  recovered_after_ = last;
   tell(resume == Resume::kRevert ? RunState::kReverting : RunState::kVerifying,
        "the executor ended after '" + last + "' and goes on from there (start " + std::to_string(tries + 1) + ")");
   if (tries >= kRecoveriesMax) return end(RunState::kEscalated, std::to_string(tries) + " starts in a row could not end this run; the last step was '" + last + "'");

@@ -118,6 +118,7 @@ class Transaction {
   RunState state_ = RunState::kAccepted;
   bool repairs_ = false;  ///< the plan has a repair action, also one without packages
   bool locked_ = false;
+  std::string recovered_after_;  ///< the step after which an earlier start ended; empty for a run of this start
   Monotonic forward_until_{};
   Monotonic until_{};
   HostBefore before_;
