@@ -149,6 +149,24 @@ KernelFacts sense_kernel(const std::string& root, const std::optional<PackageFac
   return kernel_facts(probe);
 }
 
+namespace {
+
+// Whether the file system itself takes no writes: its superblock's options, not those of the mount. The agent's own view of the tree
+// is read-only by its sandbox (systemd's ProtectSystem), which says nothing about the host.
+// Source: proc(5), /proc/PID/mountinfo, field 11.
+bool is_superblock_read_only(std::string_view mountinfo, std::string_view mount) {
+  bool read_only = false;
+  for (std::string_view line : split(mountinfo, '\n')) {
+    auto words = split_blanks(line);
+    if (words.size() < 10 || words[4] != mount) continue;
+    auto options = split(words.back(), ',');
+    read_only = std::ranges::find(options, "ro") != options.end();  // the last mount on a directory is the one that is seen
+  }
+  return read_only;
+}
+
+}  // namespace
+
 Result<DiskFacts> sense_disk() {
   auto mountinfo = read_file("/proc/self/mountinfo", kMountinfoBytesMax);
   if (!mountinfo) return std::move(mountinfo).error();
@@ -168,7 +186,7 @@ Result<DiskFacts> sense_disk() {
     filesystem.size_bytes = about.f_blocks * about.f_frsize;
     filesystem.free_bytes = about.f_bavail * about.f_frsize;
     filesystem.free_inodes = about.f_files == 0 ? kNoInodeLimit : about.f_favail;
-    filesystem.read_only = (about.f_flag & ST_RDONLY) != 0;
+    filesystem.read_only = is_superblock_read_only(*mountinfo, mount);
     facts.filesystems.push_back(std::move(filesystem));
   }
   return facts;
