@@ -30,7 +30,7 @@ touch "$root/etc/apt/sources.list"
 
 # key NAME [faked-time expiry]
 key() {
-  gpg --batch --quiet ${2:+--faked-system-time "$2"} --passphrase '' --quick-generate-key "$1 <$1@example.org>" rsa2048 sign "${3:-never}" 2>/dev/null
+  gpg --batch --quiet ${2:+--faked-system-time "$2"} --passphrase '' --quick-generate-key "$1 <$1@example.org>" ed25519 sign "${3:-never}" 2>/dev/null
   gpg --batch --quiet --export "$1@example.org" > "$root/etc/apt/keyrings/$1.gpg"
 }
 key distro; key security; key other
