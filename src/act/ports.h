@@ -119,7 +119,8 @@ class ProcessTool {
 class HealthTool {
  public:
   virtual ~HealthTool() = default;
-  /// @return whether it said that the host is well (exit code 0). @error kUnavailable  none is configured, or it didn't end.
+  /// @return whether it said that the host is well (exit code 0).
+  /// @error kNotFound  none is configured. kUnavailable  it can't be run, or didn't end.
   virtual Result<bool> healthy(const ToolWatch& watch) = 0;
 };
 

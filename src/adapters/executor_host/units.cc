@@ -101,7 +101,7 @@ Status SystemctlTool::restart(const std::string& unit, const ToolWatch& watch) {
 }
 
 Result<bool> HostHealth::healthy(const ToolWatch& watch) {
-  if (command_.argv.empty()) return unavailable("no health command is configured on this host");
+  if (command_.argv.empty()) return not_found("no health command is configured on this host");
   const passwd* user = ::getpwnam(command_.user.c_str());
   if (!user) return unavailable("the health command's user " + quoted(command_.user) + " doesn't exist");
   ToolCall call;
