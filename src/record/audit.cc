@@ -222,7 +222,7 @@ Result<std::vector<AuditEntry>> read_audit(SqlConnection& connection, std::int64
 }
 
 Status export_audit(SqlConnection& connection, std::int64_t after, const std::function<Status(std::string_view)>& take) {
-  auto view = Transaction::begin(connection, Access::kRead);
+  auto view = SqlTransaction::begin(connection, Access::kRead);
   if (!view) return std::move(view).error();
   for (std::int64_t at = after;;) {
     auto rows = page_after(connection, at, kAuditPageMax);
@@ -373,7 +373,7 @@ AuditVerdict verify_audit_export(std::string_view ndjson, AuditExpectation expec
 
 Result<AuditVerdict> verify_audit(SqlConnection& connection, AuditExpectation expectation) {
   AuditVerifier verifier(expectation);
-  auto view = Transaction::begin(connection, Access::kRead);
+  auto view = SqlTransaction::begin(connection, Access::kRead);
   if (!view) return std::move(view).error();
   for (std::int64_t at = expectation.start_sequence;;) {
     auto rows = page_after(connection, at, kAuditPageMax);

@@ -143,17 +143,17 @@ Status SqlConnection::rollback() {
   return {};
 }
 
-Result<Transaction> Transaction::begin(SqlConnection& connection, Access access) {
+Result<SqlTransaction> SqlTransaction::begin(SqlConnection& connection, Access access) {
   if (auto began = connection.begin(access); !began) return std::move(began).error();
-  return Transaction(connection);
+  return SqlTransaction(connection);
 }
 
-Transaction::~Transaction() {
+SqlTransaction::~SqlTransaction() {
   // Nobody can be told here, and a store that can't roll back drops the transaction with the connection.
   if (connection_) (void)connection_->rollback();
 }
 
-Status Transaction::commit() {
+Status SqlTransaction::commit() {
   check(connection_ != nullptr, "commit of a transaction that has ended");
   return std::exchange(connection_, nullptr)->commit();
 }

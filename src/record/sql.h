@@ -252,17 +252,17 @@ class SqlConnection {
 };
 
 /// A transaction that is rolled back at the end of the scope unless commit() was called.
-class Transaction {
+class SqlTransaction {
  public:
-  static Result<Transaction> begin(SqlConnection& connection, Access access = Access::kWrite);
-  Transaction(Transaction&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
-  Transaction& operator=(Transaction&&) = delete;
-  ~Transaction();
+  static Result<SqlTransaction> begin(SqlConnection& connection, Access access = Access::kWrite);
+  SqlTransaction(SqlTransaction&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
+  SqlTransaction& operator=(SqlTransaction&&) = delete;
+  ~SqlTransaction();
   /// As SqlConnection::commit. Call it once.
   Status commit();
 
  private:
-  explicit Transaction(SqlConnection& connection) : connection_(&connection) {}
+  explicit SqlTransaction(SqlConnection& connection) : connection_(&connection) {}
   SqlConnection* connection_;
 };
 
@@ -272,7 +272,7 @@ class Transaction {
 template <class F>
 auto with_transaction(SqlConnection& connection, F&& work, Access access = Access::kWrite) -> std::invoke_result_t<F&> {
   for (int attempt = 1;; ++attempt) {
-    auto transaction = Transaction::begin(connection, access);
+    auto transaction = SqlTransaction::begin(connection, access);
     if (!transaction) return std::move(transaction).error();
     auto result = work();
     if (result) {

@@ -231,12 +231,12 @@ TEST_P(Store, CountsTheRowsItChanged) {
 
 TEST_P(Store, KeepsACommittedTransactionAndNothingOfAnother) {
   {
-    auto transaction = must(Transaction::begin(db()));
+    auto transaction = must(SqlTransaction::begin(db()));
     must(insert("kept"));
     must(transaction.commit());
   }
   {
-    auto transaction = must(Transaction::begin(db()));
+    auto transaction = must(SqlTransaction::begin(db()));
     must(insert("dropped"));
     EXPECT_TRUE(db().in_transaction());
   }
