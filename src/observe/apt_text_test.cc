@@ -318,6 +318,8 @@ Step step(const char* name, const char* before, const char* after, const char* d
   return s;
 }
 
+bool may_need(const Step& a, const Step& b, const VersionOrder& versions) { return need_edges({a, b}, versions)[0].contains(1); }
+
 TEST(Relations, TellWhenAnUpdateCanComeAlone) {
   Step lib = step("lib", "1", "2"), tool_loose = step("tool", "1", "2", "lib (>= 1)", "lib (>= 1)"), tool_strict = step("tool", "1", "2", "lib (= 1)", "lib (= 2)");
   Step fresh = step("fresh", "", "1"), wants_fresh = step("tool", "1", "2", "", "fresh"), breaker = step("breaker", "1", "2");
@@ -336,6 +338,27 @@ TEST(Relations, TellWhenAnUpdateCanComeAlone) {
   EXPECT_FALSE(may_need(lib, breaker, order));
   EXPECT_TRUE(may_need(user, provider, order));
   EXPECT_TRUE(may_need(damaged, lib, order)) << "what can't be read is no proof";
+}
+
+TEST(Relations, FollowNeedsThroughOthers) {
+  Step a = step("aa", "1", "2", "", "bb (>= 2)"), b = step("bb", "1", "2", "", "cc (>= 2)"), c = step("cc", "1", "2"), d = step("dd", "1", "2");
+
+  auto edges = need_edges({a, b, c, d}, order);
+
+  EXPECT_THAT(reachable(edges, 0), ElementsAre(1u, 2u));
+  EXPECT_THAT(reachable(edges, 2), IsEmpty());
+}
+
+TEST(Relations, OfAWholeDistributionTakeLittleTime) {
+  std::vector<Step> steps;
+  for (int i = 0; i < 3000; ++i) {
+    std::string next = "package" + std::to_string(i + 1), name = "package" + std::to_string(i);
+    steps.push_back(step(name.c_str(), "1", "2", "libc6 (>= 1), libx (= 1)", (next + " (>= 2), libc6 (>= 1)").c_str()));
+  }
+
+  auto edges = need_edges(steps, order);
+
+  EXPECT_THAT(reachable(edges, 0), SizeIs(2999));
 }
 
 TEST(Credentials, AreTakenOutOfUris) {

@@ -1,6 +1,9 @@
 #include "observe/relations.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <utility>
 
 #include "base/text.h"
 
@@ -41,57 +44,99 @@ bool holds(const Relation& relation, const std::string& version, const VersionOr
   return compared > 0;
 }
 
-// What `field` says of `name`; everything when the field can't be read.
-struct Said {
-  std::vector<Relation> relations;
+// The fields of a record, read once.
+struct ReadRecord {
+  std::vector<Relation> wants;    // Depends and Pre-Depends
+  std::vector<Relation> refuses;  // Conflicts and Breaks
+  std::vector<Relation> provides;
   bool readable = true;
 };
-Said said_of(const std::optional<std::string>& field, std::string_view name) {
-  Said said;
-  if (!field) return said;
+
+void read_field(const std::optional<std::string>& field, std::vector<Relation>& into, bool& readable) {
+  if (!field) return;
   auto parsed = parse_relations(*field);
-  if (!parsed) return {{}, false};
-  for (Relation& relation : *parsed)
-    if (relation.name == name) said.relations.push_back(std::move(relation));
-  return said;
+  readable = readable && parsed.has_value();
+  if (parsed) std::ranges::move(*parsed, std::back_inserter(into));
 }
 
-// `from` requires something of `to`'s name that its version is not. A new package has no version: any mention counts.
-bool dependency_broken(const PackageRecord& from, const PackageRecord& to, const VersionOrder& order) {
-  for (const auto* field : {&from.depends, &from.pre_depends}) {
-    Said said = said_of(*field, to.package.name);
-    if (!said.readable) return true;
-    for (const Relation& relation : said.relations)
-      if (to.version.empty() || !holds(relation, to.version, order)) return true;
-  }
-  return false;
+ReadRecord read_record(const PackageRecord& record) {
+  ReadRecord read;
+  for (const auto* field : {&record.depends, &record.pre_depends}) read_field(*field, read.wants, read.readable);
+  for (const auto* field : {&record.conflicts, &record.breaks}) read_field(*field, read.refuses, read.readable);
+  read_field(record.provides, read.provides, read.readable);
+  return read;
 }
 
-bool conflict_present(const PackageRecord& from, const PackageRecord& to, const VersionOrder& order) {
-  if (to.version.empty()) return false;
-  for (const auto* field : {&from.conflicts, &from.breaks}) {
-    Said said = said_of(*field, to.package.name);
-    if (!said.readable) return true;
-    for (const Relation& relation : said.relations)
-      if (holds(relation, to.version, order)) return true;
+class NeedGraph {
+ public:
+  NeedGraph(const std::vector<Step>& steps, const VersionOrder& order) : steps_(steps), order_(order), edges_(steps.size()) {
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      before_.push_back(read_record(steps[i].before));
+      after_.push_back(read_record(steps[i].after));
+      by_name_.emplace(steps[i].after.package.name, i);
+      if (steps[i].before.provides != steps[i].after.provides)
+        for (const Relation& provided : after_[i].provides) by_new_provision_.emplace(provided.name, i);
+    }
   }
-  return false;
-}
 
-// `a` depends on a name that the new `b` provides otherwise than the old one did.
-bool wants_new_provision(const PackageRecord& a, const Step& b) {
-  if (b.after.provides == b.before.provides || !b.after.provides) return false;
-  auto provided = parse_relations(*b.after.provides);
-  if (!provided) return true;
-  for (const auto* field : {&a.depends, &a.pre_depends}) {
-    if (!*field) continue;
-    auto wanted = parse_relations(**field);
-    if (!wanted) return true;
-    for (const Relation& relation : *wanted)
-      if (std::ranges::any_of(*provided, [&](const Relation& p) { return p.name == relation.name; })) return true;
+  std::vector<std::set<std::size_t>> take() && {
+    for (std::size_t i = 0; i < steps_.size(); ++i) {
+      needs_of_new(i);
+      if (is_there(i)) needs_of_old(i);
+      if (!after_[i].readable || !before_[i].readable) join_to_all(i);
+    }
+    return std::move(edges_);
   }
-  return false;
-}
+
+ private:
+  bool is_there(std::size_t i) const { return !steps_[i].before.version.empty(); }
+
+  template <class Visit>
+  static void each(const std::multimap<std::string, std::size_t>& index, const std::string& name, Visit visit) {
+    auto [first, last] = index.equal_range(name);
+    for (auto at = first; at != last; ++at) visit(at->second);
+  }
+
+  void add(std::size_t from, std::size_t to) {
+    if (from != to) edges_[from].insert(to);
+  }
+
+  // The new i against what is there: a new package isn't, so that any mention of it counts.
+  void needs_of_new(std::size_t i) {
+    for (const Relation& want : after_[i].wants) {
+      each(by_name_, want.name, [&](std::size_t j) {
+        if (!is_there(j) || !holds(want, steps_[j].before.version, order_)) add(i, j);
+      });
+      each(by_new_provision_, want.name, [&](std::size_t j) { add(i, j); });
+    }
+    for (const Relation& refusal : after_[i].refuses)
+      each(by_name_, refusal.name, [&](std::size_t j) {
+        if (is_there(j) && holds(refusal, steps_[j].before.version, order_)) add(i, j);
+      });
+  }
+
+  // What is there against the new ones: whoever breaks the old i needs i to go along.
+  void needs_of_old(std::size_t i) {
+    for (const Relation& want : before_[i].wants)
+      each(by_name_, want.name, [&](std::size_t j) {
+        if (!holds(want, steps_[j].after.version, order_)) add(j, i);
+      });
+    for (const Relation& refusal : before_[i].refuses)
+      each(by_name_, refusal.name, [&](std::size_t j) {
+        if (holds(refusal, steps_[j].after.version, order_)) add(j, i);
+      });
+  }
+
+  void join_to_all(std::size_t i) {
+    for (std::size_t j = 0; j < steps_.size(); ++j) add(i, j), add(j, i);
+  }
+
+  const std::vector<Step>& steps_;
+  const VersionOrder& order_;
+  std::vector<std::set<std::size_t>> edges_;
+  std::vector<ReadRecord> before_, after_;
+  std::multimap<std::string, std::size_t> by_name_, by_new_provision_;
+};
 
 }  // namespace
 
@@ -113,11 +158,21 @@ Result<std::vector<Relation>> parse_relations(std::string_view field) {
   return relations;
 }
 
-bool may_need(const Step& a, const Step& b, const VersionOrder& order) {
-  if (dependency_broken(a.after, b.before, order) || conflict_present(a.after, b.before, order)) return true;
-  bool b_is_there = !b.before.version.empty();
-  if (b_is_there && (dependency_broken(b.before, a.after, order) || conflict_present(b.before, a.after, order))) return true;
-  return wants_new_provision(a.after, b);
+std::vector<std::set<std::size_t>> need_edges(const std::vector<Step>& steps, const VersionOrder& order) {
+  return NeedGraph(steps, order).take();
+}
+
+std::set<std::size_t> reachable(const std::vector<std::set<std::size_t>>& edges, std::size_t first) {
+  std::set<std::size_t> seen = {first};
+  std::vector<std::size_t> open = {first};
+  while (!open.empty()) {
+    std::size_t from = open.back();
+    open.pop_back();
+    for (std::size_t to : edges[from])
+      if (seen.insert(to).second) open.push_back(to);
+  }
+  seen.erase(first);
+  return seen;
 }
 
 }  // namespace prunella

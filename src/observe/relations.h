@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,9 +32,13 @@ struct Step {
   PackageRecord after;
 };
 
-/// False when `a` can surely be installed while `b` stays as it is, provided that both together fit: no relationship of a's new
-/// version is broken by b's old one, none of b's old version by a's new one, and a needs no name that only the new b provides.
-/// True otherwise, and when a field can't be read: then apt must be asked.
-bool may_need(const Step& a, const Step& b, const VersionOrder& order);
+/// Which steps may need which others. `edges[i]` holds j when step i can't surely be made while j stays as it is, provided that all of
+/// them together fit: a relationship of i's new version is broken by j's old one, one of j's old version by i's new one, or i depends
+/// on a name that only the new j provides. A field that can't be read may need, and be needed by, everything.
+/// The work grows with the names in the fields and not with the square of the steps.
+std::vector<std::set<std::size_t>> need_edges(const std::vector<Step>& steps, const VersionOrder& order);
+
+/// All that `first` leads to, without itself. They and `first` together can be made while the rest stays as it is.
+std::set<std::size_t> reachable(const std::vector<std::set<std::size_t>>& edges, std::size_t first);
 
 }  // namespace prunella

@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   a.after.depends = a.after.breaks = b.before.depends = b.after.provides = std::string(text);
   b.after.package.name = b.before.package.name = a.after.package.name = "libfoo";
   a.after.version = b.before.version = "1.0-1";
-  (void)prunella::may_need(a, b, [](std::string_view x, std::string_view y) { return x.compare(y); });
+  auto edges = prunella::need_edges({a, b}, [](std::string_view x, std::string_view y) { return x.compare(y); });
+  (void)prunella::reachable(edges, 0).size();
   (void)prunella::parse_relations(text).has_value();
   return 0;
 }

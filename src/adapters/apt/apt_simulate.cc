@@ -16,7 +16,7 @@ namespace {
 
 // 5,000 names of a command line: 250 kB, an eighth of what Linux allows.
 inline constexpr std::size_t kNamesPerCallMax = 5000;
-// 64: security updates that need others are few; beyond that what each needs stays unasked.
+// 64: security updates that need others than security updates are few; beyond that what each needs stays unasked.
 inline constexpr std::size_t kNeedsAskedMax = 64;
 
 std::string apt_name(const PackageName& package, const std::string& native) {
@@ -198,8 +198,11 @@ std::string removal_text(const SimulatedRemoval& removal, const PackageFacts& pa
   return removal.name + ":" + native;
 }
 
-bool names(const Update& update, const Update& other) {
-  return std::ranges::find(*update.needs, other.package.text()) != update.needs->end();
+std::vector<std::string> names_of(const std::set<std::size_t>& indices, const std::vector<Update>& updates) {
+  std::vector<std::string> names;
+  for (std::size_t i : indices) names.push_back(updates[i].package.text());
+  std::ranges::sort(names);
+  return names;
 }
 
 // The other updates that apt would install along. Nothing when it refuses the one alone or would remove something for it: its plan
@@ -266,40 +269,35 @@ std::optional<DebFile> AptView::cached_file(const PackageName& package, const st
   return DebFile{version, known.digest, known.size};
 }
 
-// Which other updates apt installs along with each security update. Apt is asked only where relationships leave it open.
-Status AptView::fill_needs(std::vector<Update>& updates, const std::vector<PackageRecord>& records, const std::string& native,
-                           const VersionOrder& order) const {
-  std::vector<Step> steps(updates.size());
+// Which other updates each security update brings along. Where they are all security updates, relationships tell; where one is not,
+// apt is asked, so that nothing comes along that need not.
+void AptView::fill_needs(std::vector<Update>& updates, const std::vector<PackageRecord>& records, const std::string& native,
+                         const VersionOrder& order) const {
+  // Blocked updates are not made, so that they bring nothing along and nothing brings them.
+  std::vector<std::size_t> free;
+  std::vector<Step> steps;
   for (std::size_t i = 0; i < updates.size(); ++i) {
     const Update& update = updates[i];
-    if (const PackageRecord* after = find_record(records, update.package, update.to.version, native)) steps[i].after = *after;
-    if (!update.from_version) continue;
-    if (const PackageRecord* before = find_record(records, update.package, *update.from_version, native)) steps[i].before = *before;
+    if (update.block) continue;
+    Step step;
+    if (const PackageRecord* after = find_record(records, update.package, update.to.version, native)) step.after = *after;
+    if (update.from_version)
+      if (const PackageRecord* before = find_record(records, update.package, *update.from_version, native)) step.before = *before;
+    free.push_back(i);
+    steps.push_back(std::move(step));
   }
-  for (std::size_t i = 0; i < updates.size(); ++i) steps[i].before.package = updates[i].package;
+  std::vector<std::set<std::size_t>> edges = need_edges(steps, order);
   std::size_t asked = 0;
-  for (std::size_t i = 0; i < updates.size(); ++i) {
-    Update& update = updates[i];
-    if (!update.security || update.block) continue;
-    bool open = false;
-    for (std::size_t j = 0; j < updates.size(); ++j) {
-      if (i == j || updates[j].block || !may_need(steps[i], steps[j], order)) continue;
-      open = true;
-      // Two that need each other come with the same others: what apt said of the one holds for the other.
-      if (j < i && updates[j].needs && names(updates[j], update) && may_need(steps[j], steps[i], order)) {
-        std::vector<std::string> needs = *updates[j].needs;
-        std::erase(needs, update.package.text());
-        needs.push_back(updates[j].package.text());
-        std::ranges::sort(needs);
-        update.needs = std::move(needs);
-        break;
-      }
-    }
-    if (!open) update.needs.emplace();
-    if (update.needs || ++asked > kNeedsAskedMax) continue;
-    update.needs = asked_needs(updates, update, simulation({"install", apt_name(update.package, native) + "=" + update.to.version}));
+  for (std::size_t k = 0; k < free.size(); ++k) {
+    Update& update = updates[free[k]];
+    if (!update.security) continue;
+    std::set<std::size_t> along;
+    for (std::size_t other : reachable(edges, k)) along.insert(free[other]);
+    if (std::ranges::all_of(along, [&](std::size_t i) { return updates[i].security; }))
+      update.needs = names_of(along, updates);
+    else if (++asked <= kNeedsAskedMax)
+      update.needs = asked_needs(updates, update, simulation({"install", apt_name(update.package, native) + "=" + update.to.version}));
   }
-  return {};
 }
 
 Result<UpdateFacts> AptView::simulate(const PackageFacts& packages, const std::string& os_codename, const VersionOrder& order) {
@@ -400,7 +398,7 @@ Result<UpdateFacts> AptView::simulate(const PackageFacts& packages, const std::s
     facts.updates.push_back(std::move(update));
   }
   std::ranges::sort(facts.updates, {}, &Update::package);
-  if (auto filled = fill_needs(facts.updates, record_list, *native, order); !filled) return std::move(filled).error();
+  fill_needs(facts.updates, record_list, *native, order);
   for (const SimulatedRemoval& removal : full.removals) facts.removals.push_back(removal_text(removal, packages, *native));
   std::ranges::sort(facts.removals);
   facts.repositories = repositories_of(*wanted, *present, {});

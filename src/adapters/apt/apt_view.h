@@ -90,8 +90,8 @@ class AptView {
   Result<std::vector<PackagePolicy>> policies(const std::vector<std::string>& names) const;
   Result<std::vector<PackageRecord>> records(const std::vector<std::string>& versions) const;
   Result<AptSimulation> simulation(std::vector<std::string> arguments) const;
-  Status fill_needs(std::vector<Update>& updates, const std::vector<PackageRecord>& records, const std::string& native,
-                    const VersionOrder& order) const;
+  void fill_needs(std::vector<Update>& updates, const std::vector<PackageRecord>& records, const std::string& native,
+                  const VersionOrder& order) const;
   std::optional<DebFile> cached_file(const PackageName& package, const std::string& version);
   Result<bool> stage_present(const WantedFile& wanted, const std::string& stage);
   Status fetch(const std::vector<WantedFile>& files, const std::string& stage, const std::string& native,
