@@ -69,6 +69,21 @@ Monotonic HostClock::steady() {
 
 std::string last_part(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
+Result<Account> account_of(const HostRoot& root, std::string_view name) {
+  auto fd = root.open_at("/etc/passwd", O_RDONLY);
+  if (!fd) return std::move(fd).error();
+  auto text = read_fd(fd->get(), 16u << 20);
+  if (!text) return std::move(text).error().during("/etc/passwd");
+  for (std::string_view line : split(*text, '\n')) {
+    auto fields = split(line, ':');  // passwd(5): name, password, uid, gid, ...
+    if (fields.size() < 4 || fields[0] != name) continue;
+    auto uid = parse_uint(fields[2]), gid = parse_uint(fields[3]);
+    if (!uid || !gid || *uid >= UINT32_MAX || *gid >= UINT32_MAX) break;
+    return Account{static_cast<std::uint32_t>(*uid), static_cast<std::uint32_t>(*gid)};
+  }
+  return not_found("the user " + quoted(name) + " isn't in /etc/passwd");
+}
+
 Result<std::string> read_fd(int fd, std::size_t bytes_max) {
   std::string text;
   char buffer[65536];

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <memory>
+#include <cstdint>
 #include <string>
 
 #include "base/result.h"
@@ -54,6 +54,14 @@ class HostClock : public Clock {
 
 /// The last part of a path.
 std::string last_part(const std::string& path);
+/// A user by /etc/passwd in the root. Not by getpwnam(3): that loads whatever nsswitch.conf names into a root program.
+struct Account {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+/// @error kNotFound, kUnavailable
+Result<Account> account_of(const HostRoot& root, std::string_view name);
+
 /// Reads a whole file of at most `bytes_max`. @error kExhausted beyond it, kUnavailable
 Result<std::string> read_fd(int fd, std::size_t bytes_max);
 Status write_fd(int fd, std::string_view bytes);

@@ -1,8 +1,5 @@
 #include "adapters/executor_host/units.h"
 
-#include <grp.h>
-#include <pwd.h>
-
 #include <algorithm>
 #include <map>
 #include <set>
@@ -102,14 +99,14 @@ Status SystemctlTool::restart(const std::string& unit, const ToolWatch& watch) {
 
 Result<bool> HostHealth::healthy(const ToolWatch& watch) {
   if (command_.argv.empty()) return not_found("no health command is configured on this host");
-  const passwd* user = ::getpwnam(command_.user.c_str());
-  if (!user) return unavailable("the health command's user " + quoted(command_.user) + " doesn't exist");
+  auto user = account_of(root_, command_.user);
+  if (!user) return unavailable("the health command: " + user.error().text());
   ToolCall call;
   call.program = command_.argv.front();
   call.arguments.assign(command_.argv.begin() + 1, command_.argv.end());
   call.script = true;
-  call.uid = user->pw_uid;
-  call.gid = user->pw_gid;
+  call.uid = user->uid;
+  call.gid = user->gid;
   call.deadline = std::min(watch.deadline, HostClock().steady() + command_.timeout);
   call.line = watch.output;
   auto code = run_tool(root_, call);

@@ -1,7 +1,5 @@
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/close_range.h>
-#include <pwd.h>
 #include <signal.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -23,6 +21,7 @@
 #include "apps/executor/config.h"
 #include "apps/executor/seccomp.h"
 #include "apps/executor/socket.h"
+#include "base/display.h"
 #include "loop/executor_core.h"
 
 namespace prunella {
@@ -32,7 +31,7 @@ std::atomic<bool> stopping = false;
 void on_signal(int) { stopping = true; }
 
 /// One line a message; journald adds the time.
-void note(const std::string& text) { std::fprintf(stderr, "%s\n", quoted(text, 4000).c_str() + 1); }
+void note(const std::string& text) { std::fprintf(stderr, "%s\n", display_text(text, 4000).c_str()); }
 
 struct Arguments {
   std::string verb = "serve";
@@ -180,15 +179,6 @@ int print_status(const std::string& path) {
   return 1;
 }
 
-std::uint32_t user_id(const std::string& name) {
-  const passwd* user = ::getpwnam(name.c_str());
-  return user ? user->pw_uid : 0;
-}
-std::uint32_t group_id(const std::string& name) {
-  const group* found = ::getgrnam(name.c_str());
-  return found ? found->gr_gid : 0;
-}
-
 int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig& config, const ExecutorPaths& paths, std::optional<Fd> passed) {
   auto fail = [](const Error& error) {
     note(error.text());
@@ -201,11 +191,11 @@ int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig
   DpkgTool dpkg(root, paths);
   if (auto prepared = dpkg.prepare(); !prepared) return fail(prepared.error());
 
-  std::string agent = config.agent_user.value_or("prunella-agent");
-  std::uint32_t uid = user_id(agent), gid = group_id(agent);
-  if (uid == 0) note("the user " + agent + " doesn't exist: only root may connect");
+  auto agent = account_of(root, config.agent_user.value_or("prunella-agent"));
+  if (!agent) note(agent.error().text() + ": only root may connect");
+  Account peer = agent.value_or(Account{});
   if (!passed) {
-    auto listening = ExecutorSocket::listen_at(arguments.socket.value_or(config.socket.value_or("/run/prunella/executor.sock")), gid);
+    auto listening = ExecutorSocket::listen_at(arguments.socket.value_or(config.socket.value_or("/run/prunella/executor.sock")), peer.gid);
     if (!listening) return fail(listening.error());
     passed = *std::move(listening);
   }
@@ -239,7 +229,7 @@ int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig
   if (auto outcome = core.start(note)) say(*outcome);
   note("prunella-executor " PRUNELLA_VERSION " is ready");
 
-  ExecutorSocket socket(*std::move(passed), uid, note);
+  ExecutorSocket socket(*std::move(passed), peer.uid, note);
   socket.serve(
       [&](const ExecutorRequest& request, const ExecutorSocket::Send& send) {
         core.handle(request, [&](const ExecutorAnswer& answer) {
