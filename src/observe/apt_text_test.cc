@@ -181,6 +181,7 @@ Repository after_update(const std::string& name) {
   EXPECT_TRUE(report) << report.error().text();
   IndexTarget target;
   target.repo_uri = "http://archive.example.org/" + name;
+  if (name.starts_with("apt3-")) target.repo_uri = "http://archive.example.org/apt3";
   if (name == "refused") target.repo_uri = "http://127.0.0.1:9/refused";
   if (name == "noname") target.repo_uri = "http://archive.invalid/debian";
   target.release = "bookworm";
@@ -209,6 +210,12 @@ TEST(AptUpdate, NamesEachWayInWhichAnArchiveIsWrong) {
       {"refused", RepositoryState::kUnreachable, "Connection refused"},
       {"noname", RepositoryState::kUnreachable, "Could not resolve"},
       {"hash", RepositoryState::kUnreachable, "unexpected size"},
+      {"apt3-nokey", RepositoryState::kBadSignature, "Missing key"},
+      {"apt3-badsig", RepositoryState::kBadSignature, "Message has been manipulated"},
+      {"apt3-turned", RepositoryState::kBadSignature, "Message has been manipulated"},
+      {"apt3-unsigned", RepositoryState::kBadSignature, "is not signed"},
+      {"apt3-refused", RepositoryState::kUnreachable, "Unable to connect"},
+      {"apt3-absent", RepositoryState::kMissing, "does not have a Release file"},
   };
   for (const Case& c : cases) {
     Repository repository = after_update(c.name);

@@ -77,7 +77,7 @@ class UpdateReader {
   bool problem_room() const { return report_.problems.size() < kProblemsMax; }
 
   static RepositoryState state_of_reason(std::string_view reason) {
-    if (reason.find("signature") != std::string_view::npos) return RepositoryState::kBadSignature;
+    if (reason.find("signature") != std::string_view::npos || reason.find("/usr/bin/sqv ") != std::string_view::npos) return RepositoryState::kBadSignature;
     if (reason.find("404 ") != std::string_view::npos) return RepositoryState::kMissing;
     return RepositoryState::kUnreachable;
   }
@@ -97,11 +97,14 @@ class UpdateReader {
   }
 
   void message(std::string_view text, bool error) {
-    constexpr std::string_view kGpg = "GPG error: ";
+    // apt up to 2.9 and apt 3, whose signatures sqv checks
+    constexpr std::string_view kSignature[] = {"GPG error: ", "OpenPGP signature verification failed: "};
     constexpr std::string_view kFetch = "Failed to fetch ";
     constexpr std::string_view kRelease = "Release file for ";
-    if (std::size_t at = text.find(kGpg); at != std::string_view::npos) {
-      std::string_view rest = text.substr(at + kGpg.size());
+    for (std::string_view prefix : kSignature) {
+      std::size_t at = text.find(prefix);
+      if (at == std::string_view::npos) continue;
+      std::string_view rest = text.substr(at + prefix.size());
       std::size_t colon = rest.find(": ");
       if (auto named = repository_named(rest.substr(0, colon)))
         return add(*named, RepositoryState::kBadSignature, colon == std::string_view::npos ? rest : rest.substr(colon + 2));
