@@ -15,7 +15,8 @@ std::optional<std::string_view> systemd_path(std::string_view text) {
     std::size_t second = line.find(':', first + 1);
     if (second == std::string_view::npos) continue;
     std::string_view controllers = line.substr(first + 1, second - first - 1);
-    if (controllers == "name=systemd") return line.substr(second + 1);
+    // A machine in a container of a hybrid host sees that hierarchy too, mounted by nobody there: then all processes are in its root.
+    if (controllers == "name=systemd" && line.substr(second + 1) != "/") return line.substr(second + 1);
     if (controllers.empty() && line.starts_with("0:")) unified = line.substr(second + 1);
   }
   return unified;

@@ -179,6 +179,7 @@ TEST(Cgroup, TellsUnitsAndSessions) {
       {"0::/user.slice/user-1000.slice/session-3.scope\n", nullptr, true},
       {"0::/user.slice/user-1000.slice/user@1000.service/app.slice/foo.service\n", nullptr, true},
       {"12:pids:/x\n1:name=systemd:/system.slice/cron.service\n0::/\n", "cron.service", false},
+      {"9:name=systemd:/\n0::/system.slice/nginx.service\n", "nginx.service", false},
       {"0::/machine.slice/systemd-nspawn@a.service/payload/system.slice/nginx.service\n", "systemd-nspawn@a.service", false},
       {"0::/system.slice/_cpu.service\n", "cpu.service", false},
       {"0::/system.slice/dbus.service/sub/group\n", "dbus.service", false},
