@@ -33,7 +33,8 @@ VersionOrder debian_order() {
 }
 
 AptWorker::AptWorker(const AgentConfig& config, const Places& places, Programs& programs, Inbox& inbox)
-    : lists_every_(config.lists_every.value_or(kListsEveryDefault)),
+    : fetch_lists_(config.fetch_lists.value_or(true)),
+      lists_every_(config.lists_every.value_or(kListsEveryDefault)),
       prefetch_max_(config.prefetch_bytes_max.value_or(kPrefetchBytesDefault)),
       download_max_(config.download_bytes_max.value_or(kDownloadBytesDefault)),
       places_(places),
@@ -154,6 +155,10 @@ void AptWorker::publish(Sensed<UpdateFacts> updates) { inbox_.put(SectionSensed{
 void AptWorker::refresh() {
   SystemClock clock;
   Status fetched = open_view();
+  if (fetched && !fetch_lists_) {
+    refresh_at_ = clock.steady() + with_jitter(lists_every_);
+    return;
+  }
   if (fetched) fetched = view_->refresh(clock.now());
   bool complete = fetched && view_->lists_at() && clock.now() - *view_->lists_at() < std::chrono::hours(1);
   if (complete) {
@@ -180,7 +185,7 @@ void AptWorker::simulate(const AptSubject& subject) {
   // What was read of changelogs before is filled in again without fetching: the view remembers it.
   (void)view_->study(*updates, *subject.packages, debian_order(), places_.stage(), 0);
   updates_ = *std::move(updates);
-  study_wanted_ = prefetch_max_ > 0;
+  study_wanted_ = fetch_lists_ && prefetch_max_ > 0;
   wanted_.clear();
   for (const Update& update : updates_->updates) {
     wanted_.insert(update.to.sha256);

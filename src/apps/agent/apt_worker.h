@@ -59,6 +59,7 @@ class AptWorker {
   Status open_view();
   Duration with_jitter(Duration every) const;
 
+  bool fetch_lists_;
   Duration lists_every_;
   std::uint64_t prefetch_max_;
   std::uint64_t download_max_;

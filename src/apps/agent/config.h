@@ -19,6 +19,7 @@ struct AgentConfig {
   std::string ca_pem;                ///< the control plane's authority
   std::optional<std::string> executor_socket;       ///< "/run/prunella/executor.sock"
   std::optional<std::string> status_socket;         ///< "STATE-DIR/status.sock"
+  std::optional<bool> fetch_lists;                  ///< false: package lists are never fetched, and what apt knows is what is there
   std::optional<Duration> lists_every;              ///< between two fetches of the package lists: 6 h, with a quarter of jitter
   std::optional<Duration> full_check_every;         ///< between two looks at everything, for what events missed: 6 h
   std::optional<std::uint64_t> prefetch_bytes_max;  ///< of security updates fetched ahead to read their changelogs: 500 MB; 0: none
@@ -37,6 +38,7 @@ void fields(F& f, AgentConfig& c) {
   f("ca_pem", c.ca_pem);
   f("executor_socket", c.executor_socket);
   f("status_socket", c.status_socket);
+  f("fetch_lists", c.fetch_lists);
   f("lists_every_ms", c.lists_every);
   f("full_check_every_ms", c.full_check_every);
   f("prefetch_bytes_max", c.prefetch_bytes_max);

@@ -25,6 +25,7 @@
 #include "apps/agent/observer.h"
 #include "apps/agent/status.h"
 #include "apps/agent/stoppable_programs.h"
+#include "apps/agent/trim.h"
 #include "loop/agent_core.h"
 #include "match/findings.h"
 
@@ -35,6 +36,8 @@ namespace {
 /// A peer that doesn't read its status for this long doesn't get it.
 constexpr timeval kStatusPatience{2, 0};
 constexpr std::size_t kMemoryBytesMax = 4 << 20;
+/// After the last section that came: start and upgrades bring many, one after the other.
+constexpr Duration kTrimAfter = std::chrono::seconds(20);
 
 Now now() {
   SystemClock clock;
@@ -81,7 +84,7 @@ class Agent {
     feed(Tick{});
     for (;;) {
       Monotonic steady = now().steady;
-      Monotonic wake = std::min(core_.wake(), next_watchdog(steady));
+      Monotonic wake = std::min({core_.wake(), next_watchdog(steady), trim_at_.value_or(Monotonic::max())});
       Duration wait = std::chrono::duration_cast<Duration>(wake - steady);
       pollfd fds[3] = {{inbox_.fd(), POLLIN, 0}, {signals, POLLIN, 0}, {status_socket, POLLIN, 0}};
       ::poll(fds, 3, static_cast<int>(std::clamp<std::int64_t>(wait.count(), 0, 3'600'000)));
@@ -90,6 +93,10 @@ class Agent {
       if (fds[0].revents != 0) inbox_.clear_event();
       while (auto input = inbox_.take()) feed(*std::move(input));
       if (now().steady >= core_.wake()) feed(Tick{});
+      if (trim_at_ && now().steady >= *trim_at_) {
+        trim_at_.reset();
+        give_memory_back();
+      }
     }
     log(LogLevel::kInfo, "stopping");
     notify_systemd("STOPPING=1");
@@ -98,10 +105,8 @@ class Agent {
 
  private:
   void feed(Input input) {
-    bool large = std::holds_alternative<SectionSensed>(input) || std::holds_alternative<ReportAnswered>(input);
+    if (std::holds_alternative<SectionSensed>(input)) trim_at_ = now().steady + kTrimAfter;
     for (Effect& effect : core_.handle(std::move(input), now())) std::visit([this](auto& one) { carry_out(one); }, effect);
-    // Whole sections pass through here as text: what they took is given back.
-    if (large) ::malloc_trim(0);
   }
 
   void carry_out(SendReport& effect) { link_->carry_out(std::move(effect)); }
@@ -190,6 +195,7 @@ class Agent {
   Observer observer_;
   std::unique_ptr<Link> link_;
   Monotonic watchdog_at_{};
+  std::optional<Monotonic> trim_at_;  // when memory is given back
 };
 
 Result<sockaddr_un> socket_address(const std::string& path) {
