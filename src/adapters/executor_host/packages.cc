@@ -85,8 +85,10 @@ std::string command_of(std::int64_t pid) {
 }
 
 /// dpkg, apt and maintainer scripts that an executor (this one, or one that was killed) started and that still run. Daemons that a
-/// script started carry the mark too, but have nothing to do with dpkg any more.
-std::optional<LockHolder> leftover_tool() {
+/// script started carry the mark too, but have nothing to do with dpkg any more. Those of a container's executor have another root.
+std::optional<LockHolder> leftover_tool(const HostRoot& root) {
+  struct stat ours {};
+  if (::fstat(root.fd(), &ours) != 0) return std::nullopt;
   DIR* proc = ::opendir("/proc");
   if (!proc) return std::nullopt;
   std::optional<LockHolder> found;
@@ -96,6 +98,8 @@ std::optional<LockHolder> leftover_tool() {
     std::string directory = "/proc/" + std::string(entry->d_name);
     struct stat info {};
     if (::stat(directory.c_str(), &info) != 0 || info.st_uid != 0) continue;
+    struct stat theirs {};
+    if (::stat((directory + "/root").c_str(), &theirs) != 0 || theirs.st_dev != ours.st_dev || theirs.st_ino != ours.st_ino) continue;
     std::string variables = process_file(*pid, "environ");
     bool marked = variables.starts_with(kToolMark) || variables.find('\0' + std::string(kToolMark)) != std::string::npos;
     if (!marked) continue;
@@ -172,7 +176,7 @@ Result<std::optional<LockHolder>> DpkgTool::lock() {
   if (!inner) return std::move(inner).error();
   auto who = blocked_by(inner->get());
   if (!who) return std::move(who).error();
-  std::optional<LockHolder> leftover = who->blocked ? LockHolder{who->pid, command_of(who->pid)} : leftover_tool();
+  std::optional<LockHolder> leftover = who->blocked ? LockHolder{who->pid, command_of(who->pid)} : leftover_tool(root_);
   if (!leftover) return std::optional<LockHolder>();
   frontend_ = Fd();  // let it go: its owner may need it to come to its end
   return leftover;
@@ -226,7 +230,7 @@ Status DpkgTool::restore(const std::vector<DebFile>& files, const std::vector<Re
   // A maintainer script whose dpkg was killed may still write: what it does must not come after what we do.
   constexpr int kLooksMax = 100;  // 10 s; a script that hangs longer is ended, it's our own
   for (int i = 0; i < kLooksMax; ++i) {
-    auto leftover = leftover_tool();
+    auto leftover = leftover_tool(root_);
     if (!leftover) break;
     if (i + 1 == kLooksMax) ::kill(static_cast<pid_t>(leftover->pid), SIGKILL);
     ::usleep(100'000);
