@@ -191,6 +191,22 @@ TEST_F(Host, RunsNoProgramThatOthersMayWrite) {
   EXPECT_EQ(run_tool(*root_, call).error().kind(), ErrorKind::kNotFound);
 }
 
+TEST_F(Host, HealthCommandIsAbsentOrAskedOrUnknown) {
+  ToolWatch watch;
+  watch.deadline = HostClock().steady() + std::chrono::seconds(20);
+  EXPECT_EQ(HostHealth(*root_, {}).healthy(watch).error().kind(), ErrorKind::kNotFound);
+  write("/etc/passwd", "nobody:x:65534:65534::/:/bin/false\n");
+  HealthCommand missing;
+  missing.argv = {"/usr/bin/no-such-program"};
+  EXPECT_EQ(HostHealth(*root_, missing).healthy(watch).error().kind(), ErrorKind::kUnavailable);
+  HostRoot host = *HostRoot::open("/");
+  HealthCommand yes, no;
+  yes.argv = {"/usr/bin/true"};
+  no.argv = {"/usr/bin/false"};
+  EXPECT_EQ(*HostHealth(host, yes).healthy(watch), true);
+  EXPECT_EQ(*HostHealth(host, no).healthy(watch), false);
+}
+
 TEST(UnitStates, KnowWhoStartsOnDemand) {
   auto units = parse_unit_states(
       "Id=ssh.service\nLoadState=loaded\nActiveState=active\nSubState=running\nResult=success\nNRestarts=2\nInvocationID=ab\nType=notify\nTriggeredBy=ssh.socket\n\n"

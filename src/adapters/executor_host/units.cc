@@ -110,7 +110,8 @@ Result<bool> HostHealth::healthy(const ToolWatch& watch) {
   call.deadline = std::min(watch.deadline, HostClock().steady() + command_.timeout);
   call.line = watch.output;
   auto code = run_tool(root_, call);
-  if (!code) return std::move(code).error();
+  // A program that is missing is no absent command: what was configured couldn't be asked.
+  if (!code) return unavailable("the health command: " + code.error().text());
   return *code == 0;
 }
 
