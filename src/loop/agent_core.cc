@@ -75,6 +75,7 @@ void Core::on(Progressed& input, Now, Effects&) { outbox_.add_progress(input.pro
 
 void Core::on(Ended& input, Now now, Effects& effects) {
   ask_at_ = now.steady;  // it is free again, and what it counts has changed
+  orders_.name_refusal(input.outcome);
   if (!orders_.ended(input.outcome, now, random_, effects)) return;
   outbox_.add_outcome(input.outcome);
   effects.push_back(RefreshSection{Section::kProcesses});

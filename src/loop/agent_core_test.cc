@@ -493,6 +493,20 @@ TEST_F(OrderTest, KeepsTheExecutorsRefusalOverARestartSinceTheExecutorDoesNot) {
   EXPECT_EQ(core->link().outcomes_held, 1u);
 }
 
+TEST_F(OrderTest, TakesARefusalThatNamesNoRunForTheOrderThatItHandedOver) {
+  feed(DirectionsReceived{with({signed_order(order_of(1, RunId("RUN-1")))})});
+  feed(Staged{RunId("RUN-1")});
+  RunOutcome nameless = outcome_of(RunId("RUN-unknown"), RunState::kRefused);
+  nameless.order.reset();
+  nameless.cause = "order";
+  nameless.refusal = Refusal::kNoPolicy;
+  Effects ended = feed(Ended{nameless});
+  ASSERT_EQ(all<Remember>(ended).size(), 1u);
+  EXPECT_EQ(all<Remember>(ended)[0].memory.outcomes.at(0).run, RunId("RUN-1"));
+  EXPECT_EQ(core->link().orders_held, 0u);
+  EXPECT_TRUE(has<AskExecutor>(ended));
+}
+
 TEST_F(OrderTest, AsksTheExecutorNothingWhileItWorks) {
   feed(DirectionsReceived{with({signed_order(order_of(1, RunId("RUN-1")))})});
   feed(Staged{RunId("RUN-1")});

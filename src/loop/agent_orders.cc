@@ -122,6 +122,14 @@ std::optional<RunOutcome> Orders::finish_front(Effects& effects) {
   return doubtful;
 }
 
+void Orders::name_refusal(RunOutcome& outcome) const {
+  bool nameless = outcome.state == RunState::kRefused && !outcome.order && outcome.cause == "order";
+  if (!nameless || !is_being_done() || held_.empty()) return;
+  outcome.run = held_.front().run;
+  outcome.order = held_.front().id;
+  outcome.plan = held_.front().plan;
+}
+
 bool Orders::ended(const RunOutcome& outcome, Now now, Random& random, Effects& effects) {
   if (!is_front(outcome.run)) return true;
   if (outcome.refusal == Refusal::kReplayed || outcome.refusal == Refusal::kBusy) {

@@ -43,6 +43,9 @@ class Orders {
   void staged(const RunId& run, Now now);
   /// The order is refused as soon as the executor has said that it doesn't know it.
   void staging_failed(const RunId& run, const std::string& reason, Now now);
+  /// An executor that could not open an order (no policy, another director's signature, too large) names no run in its refusal. What
+  /// comes while it works on an order of ours is about that order.
+  void name_refusal(RunOutcome& outcome) const;
   /// @return false when this may say nothing about the run: "replayed" and "busy" also answer an order that was handed over before,
   ///         by an earlier start of this agent too. The executor is asked then.
   bool ended(const RunOutcome& outcome, Now now, Random& random, Effects& effects);
