@@ -198,6 +198,9 @@ void ExecutorCore::run(AcceptedRun accepted, const Send& send) {
   }, frozen_);
   RunOutcome outcome = transaction.run(std::move(accepted));
   busy_.reset();
+  // What a broken journal holds is uncertain, and so is how the run ends: the next start reads it and goes on from there. An outcome
+  // told now could be another one than that; the asker's connection ends with us instead, and he asks again.
+  if (journal_.broken()) return;
   ExecutorAnswer answer;
   answer.outcome = std::move(outcome);
   send(answer);

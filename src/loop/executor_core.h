@@ -33,7 +33,8 @@ class ExecutorCore {
   /// @return the outcome of that run. Texts for the log go to `note`.
   std::optional<RunOutcome> start(const std::function<void(std::string)>& note);
 
-  /// Answers one request: one answer, and for orders and standing rules progress before the outcome.
+  /// Answers one request: one answer, and for orders and standing rules progress before the outcome. When the journal broke over a
+  /// run, no outcome is sent, since only the next start knows it: end the program then.
   void handle(const ExecutorRequest& request, const Send& send);
 
   ExecutorFacts facts() const;

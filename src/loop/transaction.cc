@@ -78,7 +78,9 @@ RunOutcome Transaction::run(AcceptedRun accepted) {
   Instant now = tools_.clock.now();
   begin(accepted, now);
   JournalRecord record;
-  record.at = now;
+  // Budgets and cooldowns are counted from this moment, and by the time that counts: a clock behind what a signature vouched for
+  // would date the act too early, and leave room for the next one.
+  record.at = std::max(now, std::max(journal_.state().memory.time_floor, accepted.issued));
   record.accepted = std::move(accepted);
   // The sequence number is used up before the first effect, or a crash would let the order run twice (ORD-2).
   if (auto written = journal_.write(std::move(record)); !written)

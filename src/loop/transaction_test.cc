@@ -228,6 +228,17 @@ TEST(Transaction, HasNoEffectWithoutAJournal) {
   EXPECT_TRUE(journal.broken());
 }
 
+TEST(Transaction, CountsItsActFromTheTimeThatASignatureVouchedFor) {
+  ModelHost host = fresh_host();
+  Journal journal = *Journal::open(host, host.now());
+  Transaction transaction(host.tools(), journal, nullptr, nullptr);
+  AcceptedRun run = upgrade();
+  run.issued = host.now() + std::chrono::minutes(4);
+  transaction.run(run);
+  ASSERT_EQ(journal.state().memory.spent.size(), 1u);
+  EXPECT_EQ(journal.state().memory.spent[0].at, run.issued);
+}
+
 TEST(Transaction, RestartsAFailedUnitAndWatchesIt) {
   ModelHost host = fresh_host();
   host.unit("cron.service").unit.active = "failed";
