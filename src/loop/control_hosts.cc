@@ -8,6 +8,12 @@
 
 namespace prunella {
 
+bool ControlPlane::is_silent(Instant heard, Instant now) const {
+  // A moment in the future says nothing about how long ago it was: our clock went back, and the next report tells.
+  constexpr Duration kClockStepMax = std::chrono::seconds(5);
+  return now - heard > options_.stale_after || heard - now > kClockStepMax;
+}
+
 std::optional<Instant> ControlPlane::last_seen(const HostRow& row) const {
   auto heard = last_seen_.find(row.id);
   if (heard != last_seen_.end()) return heard->second;
@@ -37,7 +43,7 @@ HostView ControlPlane::view_of(const HostRow& row, Instant now) const {
   } else if (!view.last_seen) {
     view.posture = PostureState::kUnknown;
     view.sentence = "it has not reported yet";
-  } else if (now - *view.last_seen > options_.stale_after) {
+  } else if (is_silent(*view.last_seen, now)) {
     // Rule 7: what was healthy when it was last heard is not healthy now.
     view.posture = PostureState::kStale;
     view.sentence = "silent since " + to_rfc3339(*view.last_seen) + "; before that: " + row.notes.sentence;

@@ -155,6 +155,8 @@ class ControlPlane {
   HostView view_of(const HostRow& row, Instant now) const;
   Result<HostView> view_of(const HostId& id, Instant now);
   std::optional<Instant> last_seen(const HostRow& row) const;
+  /// Whether a host that was heard then is late now.
+  bool is_silent(Instant heard, Instant now) const;
   struct Selected {
     HostRow row;
     HostView view;

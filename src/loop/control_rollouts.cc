@@ -320,8 +320,18 @@ Status ControlPlane::take_health(Ingest& in) {
   auto rollouts = store_.unfinished_rollouts_of(in.host.id);
   if (!rollouts) return std::move(rollouts).error();
   if (rollouts->empty()) return {};
-  // One report a half heartbeat counts, so that a burst of events isn't taken for time spent in health.
-  if (auto counted = soak_counted_.find(in.host.id); counted != soak_counted_.end() && in.now - counted->second < options_.heartbeat / 2) return {};
+  // One report a half heartbeat counts, so that a burst of events isn't taken for time spent in health. One that was counted in the
+  // future was counted before our clock went back.
+  if (auto counted = soak_counted_.find(in.host.id); counted != soak_counted_.end() && counted->second <= in.now && in.now - counted->second < options_.heartbeat / 2) return {};
+  // Only a host that proved its run is watched. Its own row is looked at first: whole rollouts with every report of every host would
+  // grow with the square of the fleet.
+  std::vector<std::pair<RolloutId, Instant>> watched;
+  for (const RolloutId& id : *rollouts) {
+    auto mine = store_.rollout_host(id, in.host.id);
+    if (!mine) return std::move(mine).error();
+    if (mine->state == RolloutHostState::kVerified && mine->ordered_at) watched.emplace_back(id, *mine->ordered_at);
+  }
+  if (watched.empty()) return {};
   if (!in.facts_loaded) {
     auto facts = store_.facts(in.host.id);
     if (!facts) return std::move(facts).error();
@@ -330,11 +340,7 @@ Status ControlPlane::take_health(Ingest& in) {
   }
   auto open = store_.open_findings(in.host.id);
   if (!open) return std::move(open).error();
-  for (const RolloutId& id : *rollouts) {
-    auto view = store_.rollout(id);
-    if (!view) return std::move(view).error();
-    auto mine = std::ranges::find(view->rollout.hosts, in.host.id, &RolloutHost::host);
-    if (mine == view->rollout.hosts.end() || mine->state != RolloutHostState::kVerified || !mine->ordered_at) continue;
+  for (const auto& [id, ordered_at] : watched) {
     RolloutInput input;
     input.kind = RolloutInputKind::kHealthy;
     input.host = in.host.id;
@@ -344,7 +350,7 @@ Status ControlPlane::take_health(Ingest& in) {
       input.text = "its units are not known";
     }
     for (const FindingView& finding : *open) {
-      if (!is_sick(finding.finding.kind) || finding.opened < *mine->ordered_at) continue;
+      if (!is_sick(finding.finding.kind) || finding.opened < ordered_at) continue;
       input.kind = RolloutInputKind::kUnhealthy;
       input.text = finding.finding.summary;
     }
@@ -370,6 +376,13 @@ Status ControlPlane::tick(Instant now) {
       subject.rollout = run->rollout;
       std::string why = "the host did not begin the order by " + to_rfc3339(order.expires);
       if (auto noted = note("control-plane", "order.expired", subject, why, now); !noted) return noted;
+      // The run ends with its order, or it would count as in progress on this host and hold up the next one. Should the host have
+      // begun it after all, its own outcome, which is still missing here, is what counts.
+      run->state = RunState::kRefused;
+      run->ended = now;
+      run->progress.reset();
+      if (auto saved = store_.save_run(*run); !saved) return saved;
+      changed("run", order.run.text());
       if (!run->rollout) return {};
       RolloutInput input;
       input.kind = RolloutInputKind::kOutcome;
@@ -393,7 +406,7 @@ Status ControlPlane::tick(Instant now) {
         if (host.state != RolloutHostState::kVerified) continue;
         auto heard = last_seen_.find(host.host);
         // Not heard since our own start isn't silence yet: give it the same time as everyone.
-        if (heard == last_seen_.end() || now - heard->second <= options_.stale_after) continue;
+        if (heard == last_seen_.end() || !is_silent(heard->second, now)) continue;
         RolloutInput input;
         input.kind = RolloutInputKind::kStale;
         input.host = host.host;

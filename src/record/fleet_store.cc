@@ -81,6 +81,7 @@ const Statement kSaveRolloutHost{"rollout_hosts.save", R"(
 INSERT INTO rollout_hosts (rollout, host, wave, state, run, order_id, order_sequence, updated_at, document)
 VALUES ($1, $2, $3, $4, $5, NULL, NULL, $6, $7)
 ON CONFLICT (rollout, host) DO UPDATE SET state = excluded.state, run = excluded.run, updated_at = excluded.updated_at, document = excluded.document)"};
+const Statement kGetRolloutHost{"rollout_hosts.get_one", "SELECT document FROM rollout_hosts WHERE rollout = $1 AND host = $2"};
 const Statement kGetRolloutHosts{"rollout_hosts.get", "SELECT document FROM rollout_hosts WHERE rollout = $1"};
 
 const Statement kAddRun{"runs.add", R"(
@@ -481,6 +482,12 @@ RolloutId read_rollout_id(RowReader& row) { return row.get<RolloutId>("id"); }
 Result<std::vector<RolloutId>> FleetStore::unfinished_rollouts() { return read_all<RolloutId>(sql_.run(kUnfinishedRollouts), read_rollout_id); }
 Result<std::vector<RolloutId>> FleetStore::unfinished_rollouts_of(const HostId& host) {
   return read_all<RolloutId>(sql_.run(kUnfinishedRolloutsOf, sql_values(host)), read_rollout_id);
+}
+Result<RolloutHost> FleetStore::rollout_host(const RolloutId& rollout, const HostId& host) {
+  auto hosts = read_all<RolloutHost>(sql_.run(kGetRolloutHost, sql_values(rollout, host)), [](RowReader& row) { return row.document<RolloutHost>("document"); });
+  if (!hosts) return std::move(hosts).error();
+  if (hosts->empty()) return not_found(host.text() + " is not in " + rollout.text());
+  return std::move(hosts->front());
 }
 Result<std::vector<RolloutView>> FleetStore::rollouts(const PageRequest& page) {
   auto ids = read_all<RolloutId>(sql_.run(kListRollouts, sql_values(page.after, limit_of(page))), read_rollout_id);

@@ -166,6 +166,7 @@ class FleetStore {
   /// Writes what differs between `before` and `after`.
   Status save_rollout(const Rollout& before, const Rollout& after, Instant now);
   Result<std::vector<RolloutId>> unfinished_rollouts_of(const HostId& host);
+  Result<RolloutHost> rollout_host(const RolloutId& rollout, const HostId& host);  ///< without the others. @error kNotFound
 
   // Runs and orders.
   Status add_run(const RunView& run, const Digest& plan_digest);

@@ -235,6 +235,27 @@ TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
   EXPECT_TRUE(audit_verdict()->sound());
 }
 
+TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
+  add_hosts(2);
+  auto plan = make_plan();
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
+  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  now_ = order.expires + std::chrono::minutes(3);
+  ASSERT_TRUE(plane_->tick(now_));
+  EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kRefused);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
+  EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kVerified);
+}
+
+TEST_F(Fleet, AClockThatGoesBackMakesNobodyHealthy) {
+  add_hosts(1);
+  now_ -= std::chrono::hours(24);
+  EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kStale);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+  EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kNeedsUpdate);
+}
+
 TEST_F(Fleet, AStolenHostSpeaksForItselfOnly) {
   add_hosts(2);
   auto plan = make_plan();
