@@ -212,6 +212,11 @@ void Adversary::forge() {
   }
 }
 
+void Adversary::found_out() {
+  static const Statement kDelete{"sim.found_out", "DELETE FROM approvals WHERE key_id LIKE 'forged%'"};
+  check(control_.database().run(kDelete, {}).has_value(), "the forged rows go");
+}
+
 void Adversary::forge_rows() {
   if (people_.seen().empty()) return;
   const PlanView& plan = people_.seen().back().plan;
@@ -219,7 +224,7 @@ void Adversary::forge_rows() {
   Approval approval{1, plan.id, plan.digest, people_.keys().approvers[dice_.below(people_.keys().approvers.size())].name, control_.now(), control_.now() + hours(4)};
   Envelope envelope = sign_envelope(kApprovalType, to_canonical_text(approval), kNobody);
   static const Statement kInsert{"sim.forge", "INSERT INTO approvals (plan, approver, key_id, at, envelope) VALUES ($1, $2, $3, $4, $5)"};
-  auto inserted = control_.database().run(kInsert, sql_values(plan.id, approval.approver, "k" + std::to_string(dice_.below(1000)), control_.now(), to_canonical_text(envelope)));
+  auto inserted = control_.database().run(kInsert, sql_values(plan.id, approval.approver, "forged" + std::to_string(dice_.below(1000)), control_.now(), to_canonical_text(envelope)));
   around_.log.line(around_.scheduler.now(), "adversary: writes an approval of " + approval.approver + " into the database" + (inserted ? "" : ", in vain"));
 }
 

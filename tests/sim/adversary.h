@@ -15,6 +15,8 @@ class Adversary {
  public:
   Adversary(ExecutorProcess::Surroundings around, std::uint64_t seed, const People& people, ControlProcess& control, std::function<ExecutorProcess&(std::size_t)> executor,
             std::vector<HostId> hosts);
+  /// What it wrote into the database is found and taken away.
+  void found_out();
   /// One attempt.
   void strike();
   std::uint64_t attempts = 0;

@@ -129,8 +129,9 @@ void ExecutorProcess::body() {
       answered = answered || !answer.progress;
       around_.scheduler.after(milliseconds(1), [answer, give = current_->answer] { give(answer); });
     });
-    if (!answered) throw Violation{"D3 answered", trust_.host.text() + ": a request to the executor has no last answer"};
-    current_.reset();
+    if (!answered && !journal.broken()) throw Violation{"D3 answered", trust_.host.text() + ": a request to the executor has no last answer"};
+    // Whoever has no last answer finds his connection reset.
+    if (answered) current_.reset();
   }
   death_ = "its journal is broken";
 }

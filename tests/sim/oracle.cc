@@ -89,6 +89,7 @@ void Oracle::handling(std::size_t number, const Envelope* order, bool standing_r
   Truth& truth = truths_[number];
   truth.looking_at.reset();
   truth.standing_request = standing_request;
+  truth.looked_at = scheduler_.now();
   truth.director_signed = order && director_signed_.contains(sha256(order->payload));
   if (!order) return;
   auto payload = from_base64(order->payload);
@@ -201,9 +202,8 @@ std::uint32_t Oracle::approvals_for(std::size_t number, const ExecutorPolicy& po
   return most;
 }
 
-void Oracle::within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy) {
+void Oracle::within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy, Monotonic now) {
   Truth& truth = truths_[number];
-  Monotonic now = scheduler_.now();
   while (!truth.acts.empty() && now - truth.acts.front().first >= hours(1)) truth.acts.pop_front();
   // An hour is an hour of the host's clock: one that leaps ahead leaves it behind (order_check.cc says so).
   if (truth.clock_forward) std::erase_if(truth.acts, [&](const auto& act) { return act.first <= *truth.clock_forward; });
@@ -269,9 +269,9 @@ void Oracle::authorised(std::size_t number, const AcceptedRun& run, bool late) {
     truth.time_floor = std::max(truth.time_floor, order->issued);
   }
   if (truth.outcomes.size() > 100'000) fail(number, "I14 bounded", "outcomes without end");
-  within_budget(number, run, *policy);
+  within_budget(number, run, *policy, late ? truth.looked_at : scheduler_.now());
   for (const Action& action : run.plan.actions)
-    if (action.restart) truth.restarts[action.restart->unit] = scheduler_.now();
+    if (action.restart) truth.restarts[action.restart->unit] = late ? truth.looked_at : scheduler_.now();
 }
 
 void Oracle::touching(std::size_t number, Touch touch, const std::vector<std::string>& subjects) {

@@ -107,6 +107,7 @@ class Oracle {
     std::uint64_t last_sequence = 0, highest_epoch = 0, policy_serial = 0;
     Instant time_floor{};
     std::optional<Order> looking_at;
+    Monotonic looked_at{};
     bool standing_request = false, director_signed = false;
     std::map<RunId, RunOutcome> outcomes;  // that its journal recorded
     std::map<RunId, RunState> stored;      // in the control plane
@@ -127,7 +128,7 @@ class Oracle {
   void authorised(std::size_t number, const AcceptedRun& run, bool late);
   void ended(std::size_t number, const RunOutcome& outcome, bool late);
   void whole(std::size_t number, const RunOutcome& outcome, bool is_new, bool late);
-  void within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy);
+  void within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy, Monotonic now);
   const ExecutorPolicy* policy_of(std::size_t number) const;
   std::uint32_t approvals_for(std::size_t number, const ExecutorPolicy& policy, const Plan& plan) const;
 

@@ -118,6 +118,12 @@ void People::approve(std::size_t person) {
   if (seen_.back().approvals.size() <= person) seen_.back().approvals.push_back(envelope);
   auto taken = control_.ask([&](ControlPlane& plane, Instant now) { return plane.approve(control_.admin, plan_->id, envelope, now); });
   if (!taken) return later(kAgain, [this, person] { approve(person); });
+  if (!*taken && (*taken).error().kind() == ErrorKind::kConflict) {
+    // Taken before, without an answer; or a row that somebody forged stands in its place, until it is found.
+    auto known = control_.ask([&](ControlPlane& plane, Instant now) { return plane.plan(control_.admin, plan_->id, now); });
+    bool own = known && *known && std::ranges::any_of((*known)->approvals, [&](const ApprovalView& one) { return one.approver == keys_.approvers[person].name && one.key_id == keys_.approvers[person].key.public_key().key_id(); });
+    if (!own) return later(kAgain, [this, person] { approve(person); });
+  }
   signed_[person] = true;
   say(keys_.approvers[person].name + " approves " + plan_->id.text() + (*taken ? "" : ": " + (*taken).error().text()));
 }

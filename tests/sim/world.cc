@@ -333,6 +333,7 @@ class World : public Uplink {
       host.executor.start_in(seconds(3));
       host.agent.start_in(seconds(5));
     }
+    adversary_->found_out();
     people_->mend();
     mended_ = true;
   }
