@@ -44,6 +44,26 @@ bool zeros_from_a_sector(std::string_view bytes, std::size_t from) {
   return sector < bytes.size();
 }
 
+/// Whether the power went while the record at `from`, the last one, was written: a sector of it (or what it has of its first and
+/// last) is all zeros, and no record follows. A disk writes sectors in any order, so the hole may be anywhere. A record holds no such
+/// zeros itself: its length is above 0 and below 2^24, and canonical JSON has none.
+bool has_unwritten_sector(std::string_view bytes, std::size_t from) {
+  constexpr std::size_t kZerosMin = 4;
+  bool hole = false;
+  for (std::size_t at = from; at < bytes.size() && !hole;) {
+    std::size_t end = std::min(bytes.size(), (at / kSector + 1) * kSector);
+    hole = end - at >= kZerosMin && bytes.substr(at, end - at).find_first_not_of('\0') == std::string_view::npos;
+    at = end;
+  }
+  if (!hole) return false;
+  for (std::size_t at = from + 1; at + kFrameHead <= bytes.size(); ++at) {
+    std::string_view head = bytes.substr(at, kFrameHead);
+    std::uint32_t length = get32(head);
+    if (length > 0 && length <= bytes.size() - at - kFrameHead && head_crc(head.substr(0, 4), head.substr(8)) == get32(head.substr(4))) return false;
+  }
+  return true;
+}
+
 Result<JournalRecord> read_record(std::string_view payload) {
   auto record = from_json_text<JournalRecord>(payload, kRecordLimits);
   if (!record) return corrupt("a journal record that holds can't be read: " + record.error().text());
@@ -102,6 +122,7 @@ Result<JournalScan> scan_journal(std::string_view bytes) {
       }
     }
     if (zeros_from_a_sector(bytes, at)) return torn("zeros to the end");
+    if (has_unwritten_sector(bytes, at)) return torn("a sector of it is zeros");
     return corrupt("the journal is damaged at offset " + std::to_string(at) + ": a record's " + (head_holds ? "content" : "head") + " doesn't hold");
   }
   return scan;

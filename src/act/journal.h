@@ -186,8 +186,8 @@ struct JournalScan {
 };
 /// Frames: length (4 bytes, little-endian), CRC32C of length and link (4), link (32), payload. The link is the SHA-256 of the link
 /// before and the payload, so that nothing can be changed, left out or put in before the last record.
-/// A tear is an end that is missing, or that is zeros from a 512-byte sector on to the end: what a power cut leaves of a write that
-/// was never synced. Anything else that doesn't hold is damage.
+/// A tear is an end that is missing, or a last record of which whole 512-byte sectors are zeros, anywhere in it: what a power cut
+/// leaves of a write that was never synced. Anything else that doesn't hold is damage, also such a record with another one after it.
 /// @error kCorrupt  damage, with its offset. Nothing is repaired.
 Result<JournalScan> scan_journal(std::string_view bytes);
 /// The frame that follows `chain`, which becomes the new frame's link.

@@ -186,6 +186,28 @@ TEST(Journal, TakesZerosFromASectorOnForATear) {
   EXPECT_EQ(scan->whole_bytes, whole);
 }
 
+TEST(Journal, TakesALastRecordWithAMissingSectorForATearAndAnEarlierOneForDamage) {
+  MemoryFile file = written();
+  Journal journal = *Journal::open(file, kNow);
+  std::size_t whole = file.bytes.size();
+  JournalRecord large = record_of(MarkKind::kRevertIntent);
+  large.mark->subject = std::string(3000, 'x');
+  ASSERT_TRUE(journal.write(large));
+  std::string last = file.bytes;
+  ASSERT_TRUE(journal.write(record_of(MarkKind::kRecovery)));
+  for (std::size_t from = whole; from < last.size(); from = (from / 512 + 1) * 512) {
+    auto lose = [&](std::string bytes) {
+      std::size_t end = std::min(last.size(), (from / 512 + 1) * 512);
+      std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(from), bytes.begin() + static_cast<std::ptrdiff_t>(end), '\0');
+      return scan_journal(bytes);
+    };
+    auto torn = lose(last);
+    ASSERT_TRUE(torn) << from << ": " << torn.error().text();
+    EXPECT_EQ(torn->whole_bytes, whole);
+    EXPECT_FALSE(lose(file.bytes)) << from;
+  }
+}
+
 TEST(Journal, CutsATearAndGoesOn) {
   MemoryFile file = written();
   file.bytes.resize(file.bytes.size() - 5);

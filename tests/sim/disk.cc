@@ -63,20 +63,28 @@ Status SimJournal::replace(std::string_view bytes) {
 
 void SimJournal::lose_power() {
   if (cached_.size() > durable_.size()) {
-    std::string tail = with_holes(cached_).substr(durable_.size());
-    std::size_t base = durable_.size();
-    std::size_t keep = dice_.below(tail.size() + 1);
-    if (dice_.chance(0.5)) {
-      // The file's new size got to the disk, and its sectors from some one on did not.
-      std::size_t cut = (base + keep) / kSector * kSector;
-      if (cut > base)
-        std::fill(tail.begin() + static_cast<std::ptrdiff_t>(cut - base), tail.end(), '\0');
-      else
-        std::ranges::fill(tail, '\0');
-      durable_ += tail;
-    } else {
-      durable_ += tail.substr(0, keep);
+    const std::size_t base = durable_.size();
+    std::string whole = with_holes(cached_);
+    auto lose_sector = [&](std::size_t from) {
+      auto end = whole.begin() + static_cast<std::ptrdiff_t>(std::min(whole.size(), (from / kSector + 1) * kSector));
+      std::fill(whole.begin() + static_cast<std::ptrdiff_t>(from), end, '\0');
+    };
+    switch (dice_.below(3)) {
+      case 0: whole.resize(base + dice_.below(whole.size() - base + 1)); break;
+      case 1: {
+        // The file's new size got to the disk, and its sectors from some one on did not.
+        std::size_t first = base + dice_.below(whole.size() - base);
+        if (first / kSector != base / kSector) first = first / kSector * kSector;
+        else first = base;
+        for (std::size_t at = first; at < whole.size(); at = (at / kSector + 1) * kSector) lose_sector(at);
+        break;
+      }
+      default:
+        // Sectors are written in any order: each one got there or not. The one that holds the end of what was there before keeps that.
+        for (std::size_t at = base; at < whole.size(); at = (at / kSector + 1) * kSector)
+          if (dice_.chance(0.4)) lose_sector(at);
     }
+    durable_ = std::move(whole);
   }
   cached_ = durable_;
   written_to_ = cached_.size();

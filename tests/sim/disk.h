@@ -27,7 +27,7 @@ struct DiskState {
 };
 
 /// A journal file that knows what is on the disk and what is in the page cache only. Power loss keeps a prefix of what was never
-/// synced, cut at any byte, or at a sector with zeros after it. After a failed sync its pages count as clean though they were
+/// synced, cut at any byte, or each sector of it or not, in any order: one that is missing reads as zeros. After a failed sync its pages count as clean though they were
 /// never written (fsync(2); "fsyncgate"): they read well until the power goes, and are zeros then.
 class SimJournal : public JournalFile {
  public:

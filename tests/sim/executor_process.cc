@@ -48,7 +48,12 @@ void ExecutorProcess::ended(const std::string& why) {
   if (current_) waiting_.push_front(*std::exchange(current_, std::nullopt));
   for (ExecutorCall& call : std::exchange(waiting_, {}))
     around_.scheduler.after(milliseconds(1), [broke = std::move(call.broke)] { broke("the connection was reset"); });
-  if (power_) start_in(dice_.wait(seconds(1), seconds(5)));
+  if (std::exchange(power_cut_, false)) {
+    journal_file_.lose_power();
+    events_.power_lost();
+  } else if (power_) {
+    start_in(dice_.wait(seconds(1), seconds(5)));
+  }
 }
 
 void ExecutorProcess::kill(const std::string& why) {
@@ -85,7 +90,13 @@ void ExecutorProcess::wake(std::uint64_t life, Duration in) {
 }
 
 void ExecutorProcess::point(std::string_view where) {
-  if (!around_.faults_on || !around_.faults.executor_crash || !dice_.chance(around_.faults.crash_rate)) return;
+  if (!around_.faults_on) return;
+  if (around_.faults.power_loss && dice_.chance(around_.faults.crash_rate / 3)) {
+    death_ = "power loss at " + std::string(where);
+    power_cut_ = true;
+    throw Killed{};
+  }
+  if (!around_.faults.executor_crash || !dice_.chance(around_.faults.crash_rate)) return;
   death_ = "killed at " + std::string(where);
   throw Killed{};
 }

@@ -73,7 +73,7 @@ class ExecutorProcess : public Running {
   SimPolicyStore policy_store_;
   std::unique_ptr<Fiber> fiber_;
   std::uint64_t life_ = 0;
-  bool up_ = false, idle_ = false, power_ = true;
+  bool up_ = false, idle_ = false, power_ = true, power_cut_ = false;
   std::deque<ExecutorCall> waiting_;
   std::optional<ExecutorCall> current_;
   std::string death_;

@@ -28,6 +28,7 @@ class HostEvents {
   virtual void changed(Section section) = 0;
   virtual void foreign_change(const std::string& path_package_or_unit) = 0;
   virtual void note(const std::string& text) = 0;
+  virtual void power_lost() = 0;  ///< in the middle of what the executor did; its journal knows already
 };
 
 struct ModelPackage {

@@ -55,10 +55,14 @@ class SimHost : public HostEvents {
   void foreign_change(const std::string& what) override { around_.oracle.foreign_change(number_, what); }
   void note(const std::string& text) override { around_.log.line(around_.scheduler.now(), id_.text() + " " + text); }
 
+  void power_lost() override { be_off(seconds(30)); }
   void lose_power(Duration off) {
+    executor.lose_power();
+    be_off(off);
+  }
+  void be_off(Duration off) {
     note("power loss for " + to_text(off));
     agent.kill("power loss");
-    executor.lose_power();
     around_.scheduler.after(off, [this] {
       if (executor.is_up() || agent.is_up()) return;
       executor.model().reboot();
