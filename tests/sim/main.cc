@@ -87,6 +87,7 @@ int run(Arguments& arguments) {
   put("runs", total.runs), put("verified", total.verified), put("reverted", total.reverted), put("escalated", total.escalated), put("not_begun", total.not_begun);
   put("standing", total.standing), put("orders", total.orders), put("effects", total.effects), put("rollouts", total.rollouts), put("forged", total.forged);
   put("executor_deaths", total.executor_deaths), put("control_deaths", total.control_deaths), put("reports", total.reports), put("events", total.events);
+  put("healthy", total.healthy), put("longest_rest_minutes", static_cast<std::uint64_t>(total.longest_rest.count() / 60'000));
   put("virtual_minutes", static_cast<std::uint64_t>(total.virtual_time.count() / 60'000));
   line["log_sha256"] = Json(digest);
   line["violation"] = broken ? Json(broken->violation->invariant) : Json(nullptr);

@@ -101,6 +101,7 @@ class ModelHost : public Clock, public Timer, public PackageTool, public StageTo
   void admin_restart(const std::string& unit);
   void unit_trouble(const std::string& unit);
   bool executor_has_lock() const { return locked_; }
+  bool executor_has_staged(const Digest& file) const { return staged_.contains(file); }
 
   std::map<std::string, ModelPackage> table;      ///< by name
   std::map<std::string, FileState> files;         ///< by path; absent ones left out

@@ -301,6 +301,14 @@ void Oracle::touching(std::size_t number, Touch touch, const std::vector<std::st
         bool way_back = std::ranges::none_of(truth.open->plan.actions, [](const Action& action) {
           return action.transaction && std::ranges::any_of(action.transaction->changes, [](const PackageChange& change) { return change.from_version && !change.from; });
         });
+        for (const Action& action : truth.open->plan.actions)
+          for (const PackageChange& change : action.transaction ? action.transaction->changes : std::vector<PackageChange>{})
+            if (change.from && !truth.host.model->executor_has_staged(change.from->sha256)) fail(number, "I18 way-back", truth.open->run.text() + " upgrades " + change.package.name + " and its old file isn't staged");
+        for (const auto& [id, rollout] : rollouts_) {
+          auto ordered = rollout.ordered.find(truth.host.id);
+          if (ordered != rollout.ordered.end() && ordered->second == truth.open->run && rollout.index.at(truth.host.id) >= rollout.plan.wave_ends[rollout.wave])
+            fail(number, "I7 waves", truth.open->run.text() + " acts before its wave");
+        }
         if (++truth.upgrades > 1 && way_back) fail(number, "I5 once", truth.open->run.text() + " upgrades twice");
       } else if (!reverting && !has_mark(truth.marks, MarkKind::kRepairIntent)) {
         fail(number, "I2 intent-before-effect", "a restore without its intent on the disk");
@@ -453,6 +461,8 @@ void Oracle::rollout_seen(const Rollout& rollout) {
   bool was_over = truth.state == RolloutState::kSucceeded || truth.state == RolloutState::kStopped || truth.state == RolloutState::kAborted;
   if (was_over && truth.state != rollout.state) throw Violation{"I7 over-is-over", rollout.id.text() + " went from " + std::string(to_text(truth.state)) + " to " + std::string(to_text(rollout.state))};
   truth.state = rollout.state;
+  if (rollout.wave < truth.wave) throw Violation{"I7 waves", rollout.id.text() + " goes back to an earlier wave"};
+  truth.wave = rollout.wave;
   for (const RolloutHost& host : rollout.hosts)
     if (host.run && host.index >= rollout.plan.wave_ends[rollout.wave]) throw Violation{"I7 waves", rollout.id.text() + ": " + host.host.text() + " was ordered before its wave"};
 }
@@ -518,6 +528,13 @@ void Oracle::shown(std::size_t number, PostureState posture, Duration stale_afte
   const Truth& truth = truths_[number];
   if (posture == PostureState::kStale || posture == PostureState::kUnknown) return;
   if (!truth.heard || scheduler_.now() - *truth.heard > stale_after) fail(number, "D7 stale-is-shown", "a host that is silent for " + (truth.heard ? to_text(std::chrono::duration_cast<Duration>(scheduler_.now() - *truth.heard)) : std::string("ever")) + " is shown as " + std::string(to_text(posture)));
+}
+
+std::vector<RunId> Oracle::runs_ended() const {
+  std::vector<RunId> runs;
+  for (const Truth& truth : truths_)
+    for (const auto& [run, outcome] : truth.outcomes) runs.push_back(run);
+  return runs;
 }
 
 std::vector<std::string> Oracle::outcomes_missing() const {

@@ -60,6 +60,7 @@ class Oracle {
     RolloutState state = RolloutState::kWaitingForApproval;
     bool stopped_by_person = false;  ///< paused or aborted, and not resumed
     std::set<std::uint64_t> promoted;  ///< waves
+    std::uint64_t wave = 0;
     std::map<HostId, std::uint64_t> index;
     std::map<HostId, RunId> ordered;
   };
@@ -71,6 +72,7 @@ class Oracle {
   /// The control plane committed a report of this host; outcomes that it holds now are known from it.
   void report_committed(std::size_t number, Instant control_now, Duration heartbeat);
   void heard(std::size_t number) { truths_[number].heard = scheduler_.now(); }
+  bool is_silent(std::size_t number, Duration longer_than) const { return !truths_[number].heard || scheduler_.now() - *truths_[number].heard > longer_than; }
   void shown(std::size_t number, PostureState posture, Duration stale_after);
   void outcome_stored(std::size_t number, const RunOutcome& outcome);
 
@@ -82,6 +84,7 @@ class Oracle {
   bool any_run_open() const;
   /// Runs whose outcome a host's journal recorded and the control plane has not stored.
   std::vector<std::string> outcomes_missing() const;
+  std::vector<RunId> runs_ended() const;  ///< on the hosts
   const std::map<RolloutId, RolloutTruth>& rollouts() const { return rollouts_; }
 
  private:

@@ -321,6 +321,7 @@ class World : public Uplink {
   /// Faults stop: everybody comes back, clocks are right, disks have space.
   void mend() {
     log_.line(scheduler_.now(), "faults stop");
+    mended_at_ = scheduler_.now();
     faults_on_ = false;
     partitioned_.clear();
     control_->live_on();
@@ -362,6 +363,7 @@ class World : public Uplink {
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       SimHost& host = *hosts_[i];
       auto link = host.agent.link();
+      if (oracle_.is_silent(i, kStaleAfter)) return host.id().text() + " has not reported again";
       if (!link) return host.id().text() + "'s agent is down";
       if (link->orders_held + link->outcomes_held > 0) return host.id().text() + " holds " + std::to_string(link->orders_held) + " orders and " + std::to_string(link->outcomes_held) + " outcomes";
       auto stored = control_->truth().facts(host.id());
@@ -399,11 +401,36 @@ class World : public Uplink {
       }
       after = entries->back().sequence;
     }
+    for (const RunId& run : oracle_.runs_ended())
+      if (!ends.contains(run.text())) throw Violation{"I9 audit", run.text() + "'s end is not in the audit log"};
+    check_posture();
     if (options_.calm) {
       auto made = oracle_.figures();
       if (made.verified < options_.hosts) throw Violation{"calm", "without a fault, " + std::to_string(made.verified) + " of " + std::to_string(options_.hosts) + " hosts were verified"};
     }
     log_.line(scheduler_.now(), "at rest");
+  }
+
+  /// At rest, the word that the control plane has for each host is true.
+  void check_posture() {
+    auto page = control_->ask([&](ControlPlane& plane, Instant now) { return plane.hosts(control_->admin, "all", {"", kPageMax}, now); });
+    if (!page || !*page || (*page)->items.size() != hosts_.size()) throw Violation{"D7 posture", "the hosts can't be listed"};
+    for (const HostView& view : (*page)->items) {
+      ModelHost& model = hosts_[control_->number_of(view.id)]->executor.model();
+      std::string wrong;
+      for (const auto& [name, unit] : model.units)
+        if (unit.active == "failed") wrong = name + " has failed";
+      for (const auto& [name, package] : model.table)
+        if (package.state != PackageState::kInstalled) wrong = name + " is " + std::string(to_text(package.state));
+      for (const Update& update : model.updates(true).updates)
+        if (update.security && update.from_version) wrong = update.package.name + " lacks an update";
+      auto processes = model.observe();
+      check(processes.has_value(), "the model's processes");
+      for (const StaleProcess& process : processes->stale) wrong = process.command + " runs replaced files";
+      if (view.posture == PostureState::kHealthy && !wrong.empty()) throw Violation{"D7 posture", view.id.text() + " is shown as healthy, and " + wrong};
+      if (view.posture == PostureState::kStale) throw Violation{"D7 posture", view.id.text() + " is shown as stale, and reports"};
+      if (view.posture == PostureState::kHealthy) ++healthy_;
+    }
   }
 
   Figures figures() const {
@@ -415,6 +442,8 @@ class World : public Uplink {
     for (const auto& host : hosts_) f.executor_deaths += host->executor.deaths;
     if (control_) f.control_deaths = control_->deaths, f.reports = control_->reports;
     if (adversary_) f.forged = adversary_->attempts;
+    f.healthy = healthy_;
+    if (mended_at_) f.longest_rest = std::chrono::duration_cast<Duration>(scheduler_.now() - *mended_at_);
     f.events = scheduler_.events();
     f.lines = log_.lines();
     f.virtual_time = std::chrono::duration_cast<Duration>(scheduler_.now().time_since_epoch());
@@ -428,7 +457,8 @@ class World : public Uplink {
   Oracle oracle_;
   Faults faults_;
   bool faults_on_ = false, mended_ = false, at_rest_ = false, policy_changed_ = false;
-  std::uint64_t looks_ = 0;
+  std::uint64_t looks_ = 0, healthy_ = 0;
+  std::optional<Monotonic> mended_at_;
   std::set<std::size_t> partitioned_;
   std::unique_ptr<ControlProcess> control_;
   std::unique_ptr<People> people_;
@@ -441,7 +471,8 @@ class World : public Uplink {
 void Figures::add(const Figures& other) {
   runs += other.runs, verified += other.verified, reverted += other.reverted, escalated += other.escalated, not_begun += other.not_begun;
   standing += other.standing, orders += other.orders, effects += other.effects, rollouts += other.rollouts, executor_deaths += other.executor_deaths;
-  control_deaths += other.control_deaths, reports += other.reports, events += other.events, lines += other.lines, forged += other.forged, virtual_time += other.virtual_time;
+  control_deaths += other.control_deaths, reports += other.reports, events += other.events, lines += other.lines, forged += other.forged, healthy += other.healthy, virtual_time += other.virtual_time;
+  longest_rest = std::max(longest_rest, other.longest_rest);
 }
 
 Outcome simulate(const Options& options) { return World(options).run(); }

@@ -23,6 +23,8 @@ struct Figures {
   std::uint64_t runs = 0, verified = 0, reverted = 0, escalated = 0, not_begun = 0, standing = 0, orders = 0, effects = 0;
   std::uint64_t rollouts = 0, executor_deaths = 0, control_deaths = 0, reports = 0, events = 0, lines = 0;
   std::uint64_t forged = 0;
+  std::uint64_t healthy = 0;  ///< hosts, at the end
+  Duration longest_rest{};    ///< from the end of the faults until everything was at rest
   Duration virtual_time{};
   void add(const Figures& other);
 };
