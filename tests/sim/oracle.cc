@@ -110,6 +110,7 @@ void Oracle::journal_changed(std::size_t number, bool replaced) {
   if (replaced) truth.parsed = 0;
   std::optional<RunId> open_before = truth.open ? std::optional(truth.open->run) : std::nullopt;
   bool seen_open = false;
+  std::optional<ExecutorMemory> memory;
   // A frame's head is its length, a checksum and a link of 32 bytes (act/journal.h).
   constexpr std::size_t kHead = 40;
   while (truth.parsed + kHead <= bytes.size()) {
@@ -119,9 +120,26 @@ void Oracle::journal_changed(std::size_t number, bool replaced) {
     if (!record) break;  // zeros of a sync that failed: nothing from here on is on the disk
     truth.parsed += kHead + length;
     seen_open = seen_open || (record->accepted && open_before == record->accepted->run);
+    if (record->memory) memory = *record->memory;
     take(number, *record, replaced);
   }
+  if (memory) remembered(number, *memory);
   if (replaced && open_before && !seen_open && !truth.outcomes.contains(*open_before)) fail(number, "I12 acknowledged-writes-survive", "the open run " + open_before->text() + " is gone from the journal");
+}
+
+void Oracle::remembered(std::size_t number, const ExecutorMemory& memory) {
+  Truth& truth = truths_[number];
+  // A record whose sync failed is on the disk or isn't, and nobody knows; the start after it reads what is there and writes that down
+  // whole. So a policy may be first heard of here. Orders aren't: theirs is a record of its own, also after a compaction.
+  if (memory.policy_serial > truth.policy_serial) {
+    auto genuine = policies_.find(memory.policy_serial);
+    if (genuine == policies_.end()) fail(number, "I1 policy-signed", "the journal remembers policy " + std::to_string(memory.policy_serial) + ", and no operator signed it");
+    truth.policy_serial = memory.policy_serial;
+    truth.time_floor = std::max(truth.time_floor, genuine->second.issued);
+  }
+  if (memory.time_floor != truth.time_floor) fail(number, "T14 time-floor", "the journal's floor is " + to_rfc3339(memory.time_floor) + ", what was signed for this host vouches for " + to_rfc3339(truth.time_floor));
+  if (memory.last_sequence != truth.last_sequence || memory.highest_epoch != truth.highest_epoch)
+    fail(number, "I4 sequence-monotone", "the journal remembers sequence " + std::to_string(memory.last_sequence) + " of epoch " + std::to_string(memory.highest_epoch) + ", taken were " + std::to_string(truth.last_sequence) + " of " + std::to_string(truth.highest_epoch));
 }
 
 void Oracle::take(std::size_t number, const JournalRecord& record, bool again) {
@@ -129,6 +147,8 @@ void Oracle::take(std::size_t number, const JournalRecord& record, bool again) {
   if (record.memory) {
     if (record.memory->last_sequence < truth.last_sequence) fail(number, "I4 sequence-monotone", "the journal's last sequence went from " + std::to_string(truth.last_sequence) + " to " + std::to_string(record.memory->last_sequence));
     if (record.memory->highest_epoch < truth.highest_epoch) fail(number, "I4 epoch-monotone", "the journal's epoch went from " + std::to_string(truth.highest_epoch) + " to " + std::to_string(record.memory->highest_epoch));
+    if (record.memory->policy_serial < truth.policy_serial) fail(number, "I4 policy-monotone", "the journal's policy went from " + std::to_string(truth.policy_serial) + " to " + std::to_string(record.memory->policy_serial));
+    if (record.memory->time_floor < truth.time_floor) fail(number, "T14 time-floor", "the journal's floor went from " + to_rfc3339(truth.time_floor) + " back to " + to_rfc3339(record.memory->time_floor));
   } else if (record.policy) {
     if (record.policy->serial < truth.policy_serial) fail(number, "I4 policy-monotone", "policy " + std::to_string(record.policy->serial) + " after " + std::to_string(truth.policy_serial));
     truth.policy_serial = record.policy->serial;

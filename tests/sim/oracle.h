@@ -126,6 +126,8 @@ class Oracle {
 
   [[noreturn]] void fail(std::size_t number, const std::string& invariant, const std::string& text) const;
   void take(std::size_t number, const JournalRecord& record, bool again);
+  /// What a compacted journal remembers is what its records said, no less and no more.
+  void remembered(std::size_t number, const ExecutorMemory& memory);
   // `late`: seen first when a new start compacted it, since the sync before had failed or its executor died in it
   void accepted(std::size_t number, const JournalRecord& record, bool late);
   void authorised(std::size_t number, const AcceptedRun& run, bool late);
