@@ -24,7 +24,10 @@ std::string Faults::text() {
 
 Faults draw_faults(Dice& dice) {
   Faults faults;
-  for (const auto& [name, on] : faults.classes()) *on = dice.chance(0.5);
+  // With half of all classes on, few fleets come beyond their first waves; with few on, whole fleets are patched under them.
+  constexpr double kDensities[] = {0.06, 0.2, 0.5};
+  const double density = kDensities[dice.below(3)];
+  for (const auto& [name, on] : faults.classes()) *on = dice.chance(density);
   // A jump of the control plane's own clock ends most rollouts, so that little else would be seen: one seed in eight.
   faults.control_clock_jump = faults.control_clock_jump && dice.chance(0.25);
   // A run has some 150 steps: from nearly none to several deaths in each.

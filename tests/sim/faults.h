@@ -47,7 +47,7 @@ struct Faults {
   std::string text();
 };
 
-/// Each class on with a probability of one half.
+/// Each class on with a probability that the seed draws too: 6, 20 or 50 per cent.
 Faults draw_faults(Dice& dice);
 
 }  // namespace prunella::sim

@@ -350,8 +350,20 @@ class World : public Uplink {
       oracle_.watch(i, link ? link->orders_held : 0, link ? link->outcomes_held : 0);
     }
     if (++looks_ % 6 == 0) control_->check_shown();
-    if (mended_ && people_->is_done()) at_rest_ = unrest().empty();
+    if (mended_ && people_->is_done() && unrest().empty()) {
+      if (!renewed_at_)
+        renew();
+      else
+        at_rest_ = scheduler_.now() - *renewed_at_ >= seconds(30);
+    }
     if (!at_rest_) scheduler_.after(seconds(10), [this] { look(); });
+  }
+
+  /// A person restarts what the product never touches, on most hosts: those may be shown as healthy then.
+  void renew() {
+    renewed_at_ = scheduler_.now();
+    for (const auto& host : hosts_)
+      if (dice_.chance(0.7)) host->executor.model().admin_restart("ssh.service");
   }
 
   /// What is not yet as it must be at the end; "" when all is.
@@ -360,12 +372,20 @@ class World : public Uplink {
     if (oracle_.any_run_open()) return "a run is open";
     auto missing = oracle_.outcomes_missing();
     if (!missing.empty()) return std::to_string(missing.size()) + " outcomes are missing, the first: " + missing.front();
+    // What costs little comes first: this is asked every ten seconds.
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       SimHost& host = *hosts_[i];
       auto link = host.agent.link();
       if (oracle_.is_silent(i, kStaleAfter)) return host.id().text() + " has not reported again";
       if (!link) return host.id().text() + "'s agent is down";
       if (link->orders_held + link->outcomes_held > 0) return host.id().text() + " holds " + std::to_string(link->orders_held) + " orders and " + std::to_string(link->outcomes_held) + " outcomes";
+    }
+    PageRequest page{"", kPageMax};
+    auto runs = control_->truth().runs(std::nullopt, std::nullopt, page);
+    for (const RunView& run : *runs)
+      if (!is_end(run.state)) return run.id.text() + " of " + run.host.text() + " is " + std::string(to_text(run.state)) + " in the control plane";
+    for (const auto& each : hosts_) {
+      SimHost& host = *each;
       auto stored = control_->truth().facts(host.id());
       const HostFacts* have = host.agent.facts();
       if (!stored) return "no facts of " + host.id().text();
@@ -378,10 +398,6 @@ class World : public Uplink {
       if (have->packages->value != *host.executor.model().packages()) return "the agent's packages of " + host.id().text() + " are not the host's";
       if (have->units->value != host.executor.model().unit_facts()) return "the agent's units of " + host.id().text() + " are not the host's";
     }
-    PageRequest page{"", kPageMax};
-    auto runs = control_->truth().runs(std::nullopt, std::nullopt, page);
-    for (const RunView& run : *runs)
-      if (!is_end(run.state)) return run.id.text() + " of " + run.host.text() + " is " + std::string(to_text(run.state)) + " in the control plane";
     return "";
   }
 
@@ -430,6 +446,7 @@ class World : public Uplink {
       if (view.posture == PostureState::kHealthy && !wrong.empty()) throw Violation{"D7 posture", view.id.text() + " is shown as healthy, and " + wrong};
       if (view.posture == PostureState::kStale) throw Violation{"D7 posture", view.id.text() + " is shown as stale, and reports"};
       if (view.posture == PostureState::kHealthy) ++healthy_;
+      else log_.line(scheduler_.now(), view.id.text() + " is shown as " + std::string(to_text(view.posture)) + ": " + view.sentence);
     }
   }
 
@@ -458,7 +475,7 @@ class World : public Uplink {
   Faults faults_;
   bool faults_on_ = false, mended_ = false, at_rest_ = false, policy_changed_ = false;
   std::uint64_t looks_ = 0, healthy_ = 0;
-  std::optional<Monotonic> mended_at_;
+  std::optional<Monotonic> mended_at_, renewed_at_;
   std::set<std::size_t> partitioned_;
   std::unique_ptr<ControlProcess> control_;
   std::unique_ptr<People> people_;
