@@ -45,6 +45,7 @@ Result<T> read_json_file(const std::string& path, T missing) {
 }  // namespace
 
 Result<ServerAddress> parse_server(std::string_view url) {
+  constexpr std::size_t kServerNameMax = 253;  // of a DNS name (RFC 1035 section 2.3.4, less the length octets); addresses are shorter
   auto wrong = [&](std::string_view why) { return invalid_input(quoted(url) + " is not a server such as https://10.213.0.1:8443" + (why.empty() ? "" : ": " + std::string(why))); };
   constexpr std::string_view kScheme = "https://";
   if (url.starts_with("http://")) return wrong("only https is spoken");
@@ -67,6 +68,7 @@ Result<ServerAddress> parse_server(std::string_view url) {
     if (colon != std::string_view::npos) port = rest.substr(colon + 1);
   }
   if (address.host.empty()) return wrong("the name is missing");
+  if (address.host.size() > kServerNameMax) return wrong("the name has " + std::to_string(address.host.size()) + " characters, at most " + std::to_string(kServerNameMax));
   for (char c : address.host) {
     bool good = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == ':' || c == '_';
     if (!good) return wrong("");

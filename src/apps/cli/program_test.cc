@@ -644,6 +644,8 @@ TEST(ParseServer, TakesHttpsAddressesOnly) {
   EXPECT_EQ(parse_server("https://10.0.0.1:8443")->port, 8443);
   EXPECT_EQ(parse_server("https://[::1]:8443/")->host, "::1");
   EXPECT_EQ(parse_server("https://p.example")->port, 443);
+  EXPECT_TRUE(parse_server("https://" + std::string(253, 'a')));
+  EXPECT_FALSE(parse_server("https://" + std::string(254, 'a'))) << "longer than a DNS name can be, and the agent refuses it too";
   for (const char* bad : {"", "p.example", "http://p.example", "https://", "https://a:0", "https://a:70000", "https://a:x", "https://a b", "https://a/b", "https://u@a", "https://[::1"})
     EXPECT_FALSE(parse_server(bad)) << bad;
 }
