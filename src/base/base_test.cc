@@ -102,6 +102,24 @@ TEST(Ids, AreReadableAndChecked) {
   for (auto text : {"", "-x", "a b", "a/b", ".."}) EXPECT_FALSE(check_name("an id", text)) << text;
 }
 
+TEST(Text, FindsInvalidUtf8WhereverItStands) {
+  for (std::size_t size = 0; size < 40; ++size)
+    for (std::size_t at = 0; at <= size; ++at) {
+      std::string text(size, 'a');
+      EXPECT_TRUE(is_valid_utf8(text.substr(0, at) + "\xc3\xa9" + text.substr(at)));
+      for (const char* bad : {"\xc3", "\x80", "\xed\xa0\x80", "\xff"}) EXPECT_FALSE(is_valid_utf8(text.substr(0, at) + bad + text.substr(at))) << size << " " << at;
+    }
+}
+
+TEST(Json, EscapesWhereverItStands) {
+  for (const char* escaped : {"\\\"", "\\\\", "\\n", "\\u0001", "\\\"\\\\"})
+    for (std::size_t before = 0; before < 3; ++before)
+      for (std::size_t after = 0; after < 3; ++after) {
+        std::string text = "\"" + std::string(before, 'a') + escaped + std::string(after, 'b') + "\"";
+        EXPECT_EQ(to_canonical(*parse_json(text)), text);
+      }
+}
+
 TEST(Text, QuotesWhatCouldHurtATerminal) {
   EXPECT_EQ(quoted("a\x1b[31m\xff"), "'a\\x1b[31m\\xff'");
   EXPECT_EQ(bytes_text(1'234'567), "1.2 MB");

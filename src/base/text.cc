@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstdio>
+#include <cstring>
 
 namespace prunella {
 
@@ -104,6 +106,12 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
 
 bool is_valid_utf8(std::string_view text) {
   for (std::size_t at = 0; at < text.size();) {
+    // Nearly everything is ASCII: eight bytes at a time.
+    for (std::uint64_t eight = 0; at + sizeof eight <= text.size(); at += sizeof eight) {
+      std::memcpy(&eight, text.data() + at, sizeof eight);
+      if (eight & 0x8080808080808080u) break;
+    }
+    if (at == text.size()) return true;
     std::size_t length = utf8_length(text, at);
     if (length == 0) return false;
     at += length;
