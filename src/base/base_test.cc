@@ -111,6 +111,17 @@ TEST(Text, FindsInvalidUtf8WhereverItStands) {
     }
 }
 
+TEST(Text, CutsNoCharacterInTwo) {
+  std::string text = "a\xc3\xa9\xe2\x82\xac\xf0\x9f\x8c\xb1";
+  for (std::size_t max = 0; max <= text.size() + 1; ++max) {
+    std::string_view cut = cut_text(text, max);
+    EXPECT_LE(cut.size(), max);
+    EXPECT_TRUE(text.starts_with(cut) && is_valid_utf8(cut)) << max;
+    EXPECT_GT(cut.size() + 4, std::min(max, text.size())) << max;
+  }
+  EXPECT_EQ(cut_text("\x80\x80\x80\x80\x80", 4).size(), 1u) << "what is no UTF-8 is cut too, and near the limit";
+}
+
 TEST(Json, EscapesWhereverItStands) {
   for (const char* escaped : {"\\\"", "\\\\", "\\n", "\\u0001", "\\\"\\\\"})
     for (std::size_t before = 0; before < 3; ++before)

@@ -119,6 +119,14 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
+std::string_view cut_text(std::string_view text, std::size_t bytes_max) {
+  if (text.size() <= bytes_max) return text;
+  std::size_t end = bytes_max;
+  // A character has at most three bytes of the form 10xxxxxx behind its first (RFC 3629 section 3).
+  for (int step = 0; step < 3 && end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80; ++step) --end;
+  return text.substr(0, end);
+}
+
 Result<std::int64_t> parse_int(std::string_view text) { return parse_number<std::int64_t>(text, "a whole number"); }
 Result<std::uint64_t> parse_uint(std::string_view text) { return parse_number<std::uint64_t>(text, "a whole number, 0 or more"); }
 

@@ -20,6 +20,8 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 std::vector<std::string_view> split_blanks(std::string_view text);
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 bool is_valid_utf8(std::string_view text);
+/// The beginning of `text`, at most `bytes_max` bytes. Valid UTF-8 stays valid: no character is cut in two.
+std::string_view cut_text(std::string_view text, std::size_t bytes_max);
 
 /// Whole decimal number that fits; no sign for unsigned, no blanks, no leading '+'.
 /// @error kInvalidInput  with the text quoted.

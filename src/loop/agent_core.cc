@@ -166,7 +166,7 @@ void Core::on(ReportAnswered& input, Now now, Effects& effects) {
 
 void Core::on(ReportFailed& input, Now now, Effects& effects) {
   reporting_ = false;
-  std::string reason = input.error.text().substr(0, kReasonMax);
+  std::string reason(cut_text(input.error.text(), kReasonMax));
   if (report_error_ != reason) effects.push_back(Say{Say::Level::kWarning, "a report failed: " + reason});
   report_error_ = reason;
   report_not_before_ = now.steady + report_backoff_.failed(random_);
@@ -198,7 +198,7 @@ void Core::on(DirectionsReceived& input, Now now, Effects& effects) {
 
 void Core::on(DirectionsFailed& input, Now now, Effects& effects) {
   fetching_ = false;
-  std::string reason = input.error.text().substr(0, kReasonMax);
+  std::string reason(cut_text(input.error.text(), kReasonMax));
   if (directions_error_ != reason && report_error_ != reason) effects.push_back(Say{Say::Level::kWarning, "orders can't be fetched: " + reason});
   directions_error_ = reason;
   directions_not_before_ = now.steady + directions_backoff_.failed(random_);

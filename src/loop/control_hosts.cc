@@ -83,7 +83,7 @@ Result<ReportAnswer> ControlPlane::receive(const HostId& id, const Report& repor
       in.host.notes.instance = report.instance;
       row_changed = true;
     }
-    if (in.host.notes.agent_version != report.agent_version) in.host.notes.agent_version = report.agent_version.substr(0, 64), row_changed = true;
+    if (auto version = cut_text(report.agent_version, kAgentVersionBytesMax); in.host.notes.agent_version != version) in.host.notes.agent_version = version, row_changed = true;
     if (in.host.notes.dropped != report.dropped) in.host.notes.dropped = report.dropped, row_changed = true;
     std::int64_t skew = (report.sent - now).count();
     // Travel time and rounding make the skew tremble; a second is what a person cares about.
@@ -161,7 +161,7 @@ Status ControlPlane::take_event(Ingest& in, const Event& event) {
     if (auto named = check_name("a notice's kind", notice->kind); !named) return named;
     AuditSubject subject;
     subject.host = in.host.id;
-    return note("host:" + in.host.id.text(), "notice." + notice->kind, subject, notice->text.substr(0, 1000), in.now);
+    return note("host:" + in.host.id.text(), "notice." + notice->kind, subject, std::string(cut_text(notice->text, kAuditSentenceBytesMax)), in.now);
   }
   return {};  // a newer agent's event that we don't know: numbered, not understood
 }

@@ -323,7 +323,7 @@ Result<EnrollAnswer> ControlPlane::enroll(const EnrollRequest& request, std::str
     host.key_fingerprint = issued->fingerprint;
     host.labels = token.labels;
     host.enrolled = now;
-    host.notes.agent_version = request.agent_version.substr(0, 64);
+    host.notes.agent_version = cut_text(request.agent_version, kAgentVersionBytesMax);
     host.notes.sentence = "enrolled, has not reported yet";
     if (auto saved = store_.add_host(host); !saved) return saved;
     if (auto saved = store_.add_certificate({issued->serial, id, issued->fingerprint, now, issued->not_after, std::nullopt}); !saved) return saved;

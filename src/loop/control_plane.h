@@ -48,6 +48,10 @@ struct Caller {
   bool may(Scope scope) const;
 };
 
+/// How much is kept of what a host says in its own words: in its row, and as a sentence of the audit log.
+inline constexpr std::size_t kAgentVersionBytesMax = 64;
+inline constexpr std::size_t kAuditSentenceBytesMax = 1000;
+
 struct ControlOptions {
   std::string version = "0";
   std::string organisation = "example";

@@ -299,10 +299,10 @@ Status ControlPlane::take_outcome(Ingest& in, const RunOutcome& outcome) {
   subject.plan = run.plan;
   subject.order = outcome.order;
   Json details;
-  details["cause"] = Json(outcome.cause.substr(0, 200));
+  details["cause"] = Json(cut_text(outcome.cause, 200));
   details["outcome_digest"] = Json(sha256(to_canonical_text(outcome)).hex());
   if (outcome.refusal) details["refusal"] = Json(to_text(*outcome.refusal));
-  if (auto noted = note("host:" + in.host.id.text(), "run." + std::string(to_text(outcome.state)), subject, outcome.reason.substr(0, 1000), in.now, details); !noted) return noted;
+  if (auto noted = note("host:" + in.host.id.text(), "run." + std::string(to_text(outcome.state)), subject, std::string(cut_text(outcome.reason, kAuditSentenceBytesMax)), in.now, details); !noted) return noted;
   changed("run", run.id.text());
   soak_counted_.erase(in.host.id);
   if (!run.rollout) return {};

@@ -256,6 +256,25 @@ TEST_F(Fleet, AClockThatGoesBackMakesNobodyHealthy) {
   EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kNeedsUpdate);
 }
 
+TEST_F(Fleet, TakesALongReasonWhoseCutFallsIntoACharacter) {
+  add_hosts(1);
+  auto plan = make_plan();
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
+  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  RunOutcome outcome = outcome_of(order, RunState::kReverted);
+  outcome.reason = std::string(kAuditSentenceBytesMax - 1, 'a') + "\xc3\xa9 and more";
+  Notice notice{"events-dropped", outcome.reason, now_};
+  Report report = hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome), now_), hosts_[0].event("runs", kEventNotice, to_json(notice), now_)}, now_);
+  report.agent_version = std::string(kAgentVersionBytesMax - 1, '1') + "\xc3\xa9";
+
+  auto received = plane_->receive(hosts_[0].id(), report, now_);
+
+  ASSERT_TRUE(received) << received.error().text();
+  EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kReverted);
+  EXPECT_TRUE(audit_verdict()->sound());
+}
+
 TEST_F(Fleet, AStolenHostSpeaksForItselfOnly) {
   add_hosts(2);
   auto plan = make_plan();

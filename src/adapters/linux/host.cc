@@ -196,7 +196,7 @@ std::optional<std::string> container_kind(const std::string& root) {
   // systemd, as a container's first process, writes down what it found; a manager's own marks follow.
   for (const char* file : {"/run/systemd/container", "/run/host/container-manager"}) {
     if (auto text = read_file(root + file, kSmallFileMax))
-      if (std::string kind = first_line(*text); !kind.empty() && is_valid_utf8(kind)) return kind.substr(0, 64);
+      if (std::string kind = first_line(*text); !kind.empty() && is_valid_utf8(kind)) return std::string(cut_text(kind, 64));
   }
   if (exists(root + "/.dockerenv")) return "docker";
   if (exists(root + "/run/.containerenv")) return "podman";
