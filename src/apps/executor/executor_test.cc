@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <signal.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
 #include <sys/reboot.h>
@@ -38,6 +39,47 @@ TEST(Messages, AreTakenWholeOrNotAtAll) {
 TEST(Config, TakesAbsentFieldsButNoUnknownOnes) {
   EXPECT_TRUE(from_json_text<ExecutorConfig>("{}"));
   EXPECT_FALSE(from_json_text<ExecutorConfig>("{\"helth_command\":[]}"));
+}
+
+TEST(Config, NamesTheFieldThatIsWrong) {
+  auto checked = [](const std::string& text) { return check_executor_config(*from_json_text<ExecutorConfig>(text)); };
+  EXPECT_TRUE(checked(R"({"health_command":["/usr/bin/true","-x"],"health_user":"nobody","health_timeout_ms":1000,"socket":"/run/x","state":"/s"})"));
+  for (auto [field, text] : {std::pair("health_command", R"({"health_command":[]})"), std::pair("health_command", R"({"health_command":["true"]})"),
+                             std::pair("health_command", R"({"health_command":["/usr/bin/true","\u0000"]})"), std::pair("health_user", R"({"health_user":"a b"})"),
+                             std::pair("health_timeout_ms", R"({"health_timeout_ms":999})"), std::pair("health_timeout_ms", R"({"health_timeout_ms":3600001})"),
+                             std::pair("state", R"({"state":"var"})"), std::pair("agent_stage", R"({"agent_stage":""})"), std::pair("agent_user", R"({"agent_user":""})")}) {
+    auto result = checked(text);
+    ASSERT_FALSE(result) << text;
+    EXPECT_NE(result.error().text().find(field), std::string::npos) << result.error().text();
+  }
+  EXPECT_FALSE(checked("{\"socket\":\"/" + std::string(kSocketPathMax, 'x') + "\"}"));
+}
+
+volatile sig_atomic_t told_to_stop = 0;
+
+TEST(Socket, EndsAlsoForASignalThatComesJustBeforeItWaits) {
+  std::string folder = ::testing::TempDir() + "prunella-executor-XXXXXX";
+  ASSERT_NE(::mkdtemp(folder.data()), nullptr);
+  auto listening = ExecutorSocket::listen_at(folder + "/socket", ::getegid());
+  ASSERT_TRUE(listening) << listening.error().text();
+  ExecutorSocket socket(*std::move(listening), ::getuid(), [](const std::string&) {});
+  struct sigaction ours {}, before {};
+  ours.sa_handler = [](int) { told_to_stop = 1; };
+  ::sigaction(SIGTERM, &ours, &before);
+  int asked = 0;
+
+  // It's asked, says no, and is told to stop before anything waits. Without an end this test runs into its time limit.
+  socket.serve([](const ExecutorRequest&, const ExecutorSocket::Send&) {},
+               [&] {
+                 bool stop = told_to_stop != 0;
+                 if (++asked == 1) ::raise(SIGTERM);
+                 return stop;
+               });
+
+  EXPECT_EQ(asked, 2);
+  ::sigaction(SIGTERM, &before, nullptr);
+  ::unlink((folder + "/socket").c_str());
+  ::rmdir(folder.c_str());
 }
 
 /// What `call` gives in a process that is confined: its errno, 0 for success.

@@ -265,6 +265,11 @@ int run(int argc, char** argv) {
     note(config.error().text());
     return 1;
   }
+  if (config)
+    if (auto checked = check_executor_config(*config); !checked) {
+      note(arguments->config + ": " + checked.error().text());
+      return 1;
+    }
   ExecutorConfig settings = config.value_or(ExecutorConfig{});
   ExecutorPaths paths;
   if (settings.state) paths.state = *settings.state;

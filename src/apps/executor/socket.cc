@@ -2,6 +2,7 @@
 
 #include <malloc.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -118,10 +119,20 @@ bool ExecutorSocket::answer_all(Peer& peer, const Handle& handle) {
 }
 
 void ExecutorSocket::serve(const Handle& handle, const std::function<bool()>& stop) {
-  while (!stop()) {
+  // A signal that came between asking stop() and waiting would be slept over: only while waiting does it arrive (ppoll(2)).
+  sigset_t ending, before;
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGTERM);
+  sigaddset(&ending, SIGINT);
+  for (;;) {
     std::vector<pollfd> waits = {{listening_.get(), POLLIN, 0}};
     for (const auto& [number, peer] : peers_) waits.push_back({number, POLLIN, 0});
-    if (::poll(waits.data(), waits.size(), -1) < 0) continue;
+    ::sigprocmask(SIG_BLOCK, &ending, &before);
+    bool is_over = stop();
+    bool is_woken = !is_over && ::ppoll(waits.data(), waits.size(), nullptr, &before) >= 0;
+    ::sigprocmask(SIG_SETMASK, &before, nullptr);
+    if (is_over) return;
+    if (!is_woken) continue;
     if (waits[0].revents) accept_one();
     for (std::size_t i = 1; i < waits.size(); ++i) {
       if (!waits[i].revents) continue;
