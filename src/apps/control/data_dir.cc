@@ -11,6 +11,17 @@
 
 namespace prunella::control {
 
+Status check_settings(const Settings& settings) {
+  if (auto named = check_name("an organisation", settings.organisation); !named) return std::move(named).error().during("organisation");
+  if (settings.address.empty()) return invalid_input("address is empty; 127.0.0.1 is for this machine only, 0.0.0.0 for all");
+  // Below a second agents do little else; above an hour a silent host would be called healthy for three.
+  if (settings.heartbeat < std::chrono::seconds(1) || settings.heartbeat > std::chrono::hours(1))
+    return invalid_input("heartbeat_ms is " + std::to_string(settings.heartbeat.count()) + ", it must be from 1000 to 3600000");
+  for (const std::string& name : settings.names)
+    if (name.empty() || name.find_first_of(std::string_view("\n\0", 2)) != std::string::npos) return invalid_input("names holds " + prunella::quoted(name));
+  return {};
+}
+
 Status make_data_dir(const std::filesystem::path& path, const Settings& settings, Instant now, Random& random) {
   std::error_code failed;
   std::filesystem::create_directories(path, failed);
@@ -45,6 +56,7 @@ Result<DataDir> open_data_dir(const std::filesystem::path& path) {
   }
   auto settings = from_json_text<Settings>(*settings_text);
   if (!settings) return std::move(settings).error().during("reading " + (path / "prunellad.json").string());
+  if (auto checked = check_settings(*settings); !checked) return std::move(checked).error().during("reading " + (path / "prunellad.json").string());
   auto secret = [&](const char* name) -> Result<PrivateKey> {
     auto text = read_file((path / name).string(), kKeyFileBytesMax);
     if (!text) return std::move(text).error();

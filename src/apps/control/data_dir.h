@@ -34,6 +34,10 @@ void fields(F& f, Settings& s) {
   f("heartbeat_ms", s.heartbeat);
 }
 
+/// What settings must be besides their types: a name for the organisation, an address, a heartbeat from 1 s to 1 h, names that are not
+/// empty. (Whether a certificate can carry them is told when it is made.) @error kInvalidInput with the field that is wrong.
+Status check_settings(const Settings& settings);
+
 struct DataDir {
   std::filesystem::path path;
   Settings settings;
@@ -48,7 +52,7 @@ struct DataDir {
 /// @error kConflict     the folder is initialised already.
 /// @error kUnavailable  it can't be written; what was written so far is taken away again.
 Status make_data_dir(const std::filesystem::path& path, const Settings& settings, Instant now, Random& random);
-/// @error kNotFound  not initialised: says how. kCorrupt, kDenied with the file's name.
+/// @error kNotFound  not initialised: says how. kInvalidInput, kCorrupt, kDenied with the file's name.
 Result<DataDir> open_data_dir(const std::filesystem::path& path);
 
 /// Keys, certificates and settings: a few kilobytes each.

@@ -127,18 +127,17 @@ int init(const Arguments& arguments) {
   if (!arguments.data) return fail(invalid_input("init wants --data DIR"));
   Settings settings;
   if (arguments.organisation) settings.organisation = *arguments.organisation;
-  if (auto named = check_name("an organisation", settings.organisation); !named) return fail(named.error());
   if (arguments.listen)
     if (auto read = read_listen(*arguments.listen, settings); !read) return fail(read.error());
   if (arguments.heartbeat) {
     auto heartbeat = parse_duration(*arguments.heartbeat);
     if (!heartbeat) return fail(heartbeat.error());
-    if (*heartbeat < Duration(1000) || *heartbeat > Duration(3'600'000)) return fail(invalid_input("a heartbeat of " + to_text(*heartbeat) + ": it must be from 1s to 1h"));
     settings.heartbeat = *heartbeat;
   }
   settings.names = arguments.names;
   settings.packages = arguments.packages;
   settings.postgres = arguments.postgres;
+  if (auto checked = check_settings(settings); !checked) return fail(checked.error());
   SystemClock clock;
   SystemRandom random;
   if (auto made = make_data_dir(*arguments.data, settings, clock.now(), random); !made) return fail(made.error());
