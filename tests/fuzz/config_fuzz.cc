@@ -35,8 +35,20 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }
       break;
     case 1: (void)read_back<HostTrust>(text).has_value(); break;
-    case 2: (void)read_back<ExecutorConfig>(text).has_value(); break;
-    case 3: (void)read_back<control::Settings>(text).has_value(); break;
+    case 2:
+      if (auto config = read_back<ExecutorConfig>(text)) {
+        auto checked = check_executor_config(*config);
+        if (!checked) check_error(checked.error());
+        else check(!config->health_command || config->health_command->front().starts_with('/'), "what root starts is named by its whole path");
+      }
+      break;
+    case 3:
+      if (auto settings = read_back<control::Settings>(text)) {
+        auto checked = control::check_settings(*settings);
+        if (!checked) check_error(checked.error());
+        else check(settings->heartbeat.count() >= 1000, "a heartbeat isn't nothing");
+      }
+      break;
     case 4: (void)read_back<cli::Contexts>(text).has_value(); break;
     case 5: (void)read_back<std::map<std::string, cli::AuditMemory>>(text).has_value(); break;
     case 6: try_address(std::string(text)); break;
