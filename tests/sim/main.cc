@@ -19,6 +19,9 @@ constexpr const char* kUsage =
     "prunella-sim calm [--hosts 50]\n"
     "    A fleet without any fault: every host is patched.\n";
 
+/// Whoever waits for thousands of seeds hears of it after each so many.
+constexpr std::uint64_t kToldEvery = 100;
+
 struct Arguments {
   std::string verb;
   std::uint64_t seeds = 1;
@@ -74,6 +77,7 @@ int run(Arguments& arguments) {
     total.add(outcome.figures);
     all.add(outcome.log.bytes);
     ++done;
+    if (done % kToldEvery == 0 && done < arguments.seeds) std::fprintf(stderr, "%llu seeds\n", static_cast<unsigned long long>(done));
     if (!outcome.violation) continue;
     broken = std::move(outcome);
     tell(*broken, arguments, seed);

@@ -199,6 +199,10 @@ class World : public Uplink {
       seen.journal = [&host] { return host.executor.journal().durable(); };
       seen.executor_up = [&host] { return host.executor.is_up(); };
       oracle_.add_host(i, std::move(seen));
+      // Most conffiles were edited long before anybody looked: what a version puts beside them is what a revert must find.
+      Dice earlier(options_.seed * 1000 + i);
+      for (const char* path : {"/etc/nginx.conf", "/etc/openssl.conf"})
+        if (faults_.admin_edits && earlier.chance(0.5)) host.executor.model().edit(path);
       host.executor.start_in(dice_.wait(milliseconds(1), seconds(3)));
       host.agent.start_in(dice_.wait(milliseconds(1), seconds(10)));
     }
