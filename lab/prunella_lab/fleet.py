@@ -117,7 +117,7 @@ class Fleet:
             line = line.strip().splitlines()[-1].replace("sudo sh", "sh")
             if number == 0:
                 print("$ " + line)
-            self.lab("exec", name, "--", "sh", "-c", line, capture=number != 0)
+            self.lab("exec", f"{self.options.name}/{name}", "--", "sh", "-c", line, capture=number != 0)
 
     def wait_for_facts(self):
         step("hosts look at themselves (each fetches the package lists)")
