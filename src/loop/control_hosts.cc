@@ -87,7 +87,11 @@ Result<ReportAnswer> ControlPlane::receive(const HostId& id, const Report& repor
     if (in.host.notes.dropped != report.dropped) in.host.notes.dropped = report.dropped, row_changed = true;
     std::int64_t skew = (report.sent - now).count();
     // Travel time and rounding make the skew tremble; a second is what a person cares about.
-    if (!in.host.notes.clock_skew_ms || std::abs(*in.host.notes.clock_skew_ms - skew) > 1000) in.host.notes.clock_skew_ms = skew, row_changed = true;
+    if (!in.host.notes.clock_skew_ms || std::abs(*in.host.notes.clock_skew_ms - skew) > 1000) {
+      bool was_off = in.host.notes.clock_skew_ms && Duration(std::abs(*in.host.notes.clock_skew_ms)) > kClockSkewFound;
+      in.host.notes.clock_skew_ms = skew, row_changed = true;
+      if (was_off || Duration(std::abs(skew)) > kClockSkewFound) in.facts_changed = true;  // a finding opens, changes or clears
+    }
 
     for (const Event& event : report.events)
       if (auto done = take_event(in, event); !done) return std::move(done).error();
@@ -169,12 +173,7 @@ Status ControlPlane::take_event(Ingest& in, const Event& event) {
 Status ControlPlane::take_section(Ingest& in, const Event& event) {
   auto section = parse_word<Section>(event.source);
   if (!section) return std::move(section).error().during("an event's source");
-  if (!in.facts_loaded) {
-    auto facts = store_.facts(in.host.id);
-    if (!facts) return std::move(facts).error();
-    in.facts = *std::move(facts);
-    in.facts_loaded = true;
-  }
+  if (auto loaded = load_facts(in); !loaded) return loaded;
   auto take = [&]<class T>(std::optional<Sensed<T>>& into) -> Status {
     auto value = from_json<Sensed<T>>(event.data);
     if (!value) return std::move(value).error().during("the section " + event.source);
@@ -230,12 +229,25 @@ Status ControlPlane::take_packages_delta(Ingest& in, const Event& event, bool ga
   return {};
 }
 
+Status ControlPlane::load_facts(Ingest& in) {
+  if (!in.facts_loaded) {
+    auto facts = store_.facts(in.host.id);
+    if (!facts) return std::move(facts).error();
+    in.facts = *std::move(facts);
+    in.facts_loaded = true;
+  }
+  return {};
+}
+
 Status ControlPlane::find(Ingest& in) {
+  if (auto loaded = load_facts(in); !loaded) return loaded;
   auto before = store_.open_findings(in.host.id);
   if (!before) return std::move(before).error();
   std::vector<Finding> old_findings;
   for (const FindingView& view : *before) old_findings.push_back(view.finding);
-  std::vector<Finding> findings = findings_of(in.host.id, in.facts, in.now);
+  Knowledge knowledge;
+  if (in.host.notes.clock_skew_ms) knowledge.clock_skew = Duration(*in.host.notes.clock_skew_ms);
+  std::vector<Finding> findings = findings_of(in.host.id, in.facts, in.now, knowledge);
   FindingsDiff diff = diff_findings(old_findings, findings);
   auto say = [&](const Finding& finding, std::string_view kind, std::string why) {
     AuditSubject subject;

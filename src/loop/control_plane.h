@@ -176,6 +176,7 @@ class ControlPlane {
   Status take_progress(Ingest& in, const RunProgress& progress);
   Status take_outcome(Ingest& in, const RunOutcome& outcome);
   Status take_health(Ingest& in);
+  Status load_facts(Ingest& in);
   Status find(Ingest& in);
 
   /// Carries a stored rollout through `inputs`, stores what became of it and gives the orders that follow, all in the caller's

@@ -19,12 +19,14 @@ bool is_sick(FindingKind kind) {
   switch (kind) {
     case FindingKind::kUnitFailed:
     case FindingKind::kBrokenPackage:
+    case FindingKind::kFilesystemFull:
     case FindingKind::kInterruptedDpkg: return true;
     case FindingKind::kMissingSecurityUpdate:
     case FindingKind::kRestartNeeded:
     case FindingKind::kRebootNeeded:
     case FindingKind::kRepositoryUnreachable:
     case FindingKind::kRepositoryUntrusted:
+    case FindingKind::kClockOff:
     case FindingKind::kUnknown: return false;
   }
   return false;

@@ -4,6 +4,7 @@
 #include <map>
 #include <tuple>
 
+#include "base/text.h"
 #include "match/deb_version.h"
 #include "model/never_restart.h"
 
@@ -23,6 +24,13 @@ std::string list_text(const std::vector<std::string>& items, std::size_t max) {
   std::string text = join(shown, ", ");
   if (items.size() > max) text += " and " + std::to_string(items.size() - max) + " more";
   return text;
+}
+
+// Rounded down to the largest unit that says it in two digits or more: "3650d", "90m", "31s".
+std::string rough_text(Duration duration) {
+  for (Duration unit : {Duration(std::chrono::hours(24)), Duration(std::chrono::hours(1)), Duration(std::chrono::minutes(1))})
+    if (duration >= 2 * unit) return to_text(duration / unit * unit);
+  return to_text(std::chrono::floor<std::chrono::seconds>(duration));
 }
 
 void limit_evidence(std::vector<std::string>& evidence) {
@@ -48,6 +56,8 @@ class Finder {
     if (const ProcessFacts* processes = value(facts_.processes)) stale_processes(*processes);
     if (const KernelFacts* kernel = value(facts_.kernel)) reboot(*kernel);
     if (const UnitFacts* units = value(facts_.units)) failed_units(*units);
+    if (const DiskFacts* disk = value(facts_.disk)) full_filesystems(*disk);
+    if (knowledge_.clock_skew) clock(*knowledge_.clock_skew);
     for (Finding& finding : found_) limit_evidence(finding.evidence);
     std::ranges::sort(found_, [](const Finding& a, const Finding& b) {
       return std::tuple(-static_cast<int>(a.severity), a.kind, std::string_view(a.subject)) <
@@ -85,8 +95,9 @@ class Finder {
   void section(const std::optional<Sensed<T>>& sensed, Section which, std::string_view hides) {
     if (sensed && sensed->value) return;
     std::string word(to_text(which));
+    bool one = which == Section::kSystem || which == Section::kKernel || which == Section::kDisk || which == Section::kExecutor;
     Finding& finding = add(FindingKind::kUnknown, word, Severity::kMedium,
-                           "The " + word + " of this host are not known, so " + std::string(hides) + " would not be seen.",
+                           "The " + word + " of this host " + (one ? "is" : "are") + " not known, so " + std::string(hides) + " would not be seen.",
                            "The host reports the section " + word + ".");
     finding.evidence.push_back(sensed ? "Sensing failed at " + to_rfc3339(sensed->at) + ": " +
                                             sensed->unknown.value_or("the host gave no reason") + "."
@@ -256,7 +267,10 @@ class Finder {
     Exposure exposure = exposure_of(behind);
 
     std::string summary = source + " lacks a security update";
-    if (!cves.empty()) summary += " for " + list_text({cves.begin(), cves.end()}, 3);
+    if (!cves.empty())
+      summary += " for " + list_text({cves.begin(), cves.end()}, 3);
+    else if (!all_read)
+      summary += " (its CVEs are not read yet)";
     summary += "; " + exposure_words(exposure) + ".";
     for (const Update* update : behind) {
       std::string line = update->package.text() + " is installed at " + *update->from_version + ", " + update->archive +
@@ -368,6 +382,34 @@ class Finder {
     }
   }
 
+  void full_filesystems(const DiskFacts& disk) {
+    for (const Filesystem& filesystem : disk.filesystems) {
+      if (filesystem.read_only) continue;  // nothing is written there, so that it may well be full
+      std::uint64_t bytes_min = std::min(kFreeBytesMin, filesystem.size_bytes / 20);
+      bool bytes = filesystem.free_bytes < bytes_min, inodes = filesystem.free_inodes < kFreeInodesMin;
+      if (!bytes && !inodes) continue;
+      Finding& finding = add(FindingKind::kFilesystemFull, filesystem.mount, Severity::kHigh,
+                             "The filesystem " + filesystem.mount + " is full: " +
+                                 (bytes ? bytes_text(filesystem.free_bytes) + " left" : count_text(filesystem.free_inodes, "inode", "inodes") + " left") +
+                                 ", so nothing can be installed or logged there.",
+                             filesystem.mount + " has " + bytes_text(bytes_min) + " and " + std::to_string(kFreeInodesMin) + " inodes free.");
+      finding.evidence = {"statvfs says of " + filesystem.mount + ": " + std::to_string(filesystem.free_bytes) + " of " +
+                          std::to_string(filesystem.size_bytes) + " bytes and " + std::to_string(filesystem.free_inodes) + " inodes are free (" +
+                          as_of(facts_.disk) + ")."};
+    }
+  }
+
+  void clock(Duration skew) {
+    Duration off = skew < Duration(0) ? -skew : skew;
+    if (off <= kClockSkewFound) return;
+    Finding& finding = add(FindingKind::kClockOff, "clock", Severity::kHigh,
+                           "The host's clock is " + rough_text(off) + (skew < Duration(0) ? " behind" : " ahead of") +
+                               " the control plane's; orders and certificates are bound to times.",
+                           "The two clocks differ by no more than " + to_text(kClockSkewFound) + ".");
+    finding.evidence = {"The host's last report was sent " + rough_text(off) + (skew < Duration(0) ? " before" : " after") +
+                        " it came, by the two clocks."};
+  }
+
   const HostId& host_;
   const HostFacts& facts_;
   Instant now_;
@@ -380,6 +422,8 @@ PostureState posture_for(FindingKind kind) {
     case FindingKind::kInterruptedDpkg:
     case FindingKind::kBrokenPackage:
     case FindingKind::kRepositoryUntrusted:
+    case FindingKind::kFilesystemFull:
+    case FindingKind::kClockOff:
     case FindingKind::kUnitFailed: return PostureState::kBroken;
     case FindingKind::kMissingSecurityUpdate: return PostureState::kNeedsUpdate;
     case FindingKind::kRepositoryUnreachable:

@@ -15,12 +15,19 @@ namespace prunella {
 /// What is known of the world besides the host's own facts.
 struct Knowledge {
   std::set<std::string> exploited_cves;  ///< known to be exploited in the wild (CISA's catalogue); empty: not known of any
+  std::optional<Duration> clock_skew;    ///< host's clock minus the control plane's, at the last report; absent: never compared
 };
 
 /// 24: enough for a person to judge; what is cut off is counted in the last line.
 inline constexpr std::size_t kEvidenceMax = 24;
 /// Lists that are older say nothing about today: a fix may have come since. Agents fetch them several times a day.
 inline constexpr Duration kListsAgeMax = std::chrono::hours(48);
+/// 30 s: orders and certificates are bound to times, and a host that asks a time server is off by less than a second.
+inline constexpr Duration kClockSkewFound = std::chrono::seconds(30);
+/// 64 MiB, or a twentieth of a smaller filesystem: less, and dpkg, journald and databases begin to fail.
+inline constexpr std::uint64_t kFreeBytesMin = 64u << 20;
+/// 1,000 inodes: a package has more files than that.
+inline constexpr std::uint64_t kFreeInodesMin = 1000;
 
 /// Everything that is wrong with a host, or not known of it, worst first, then by kind and subject. Equal input, equal output.
 ///

@@ -49,8 +49,8 @@ TEST(Findings, MissingSecurityUpdateIsOneASourceWithItsBinaries) {
 }
 
 TEST(Findings, AKnownExploitedCveIsCriticalAndNothingElseIs) {
-  EXPECT_EQ(found(sample::facts(), {{"CVE-2025-9232"}})[0].severity, Severity::kCritical);
-  EXPECT_EQ(found(sample::facts(), {{"CVE-2000-0001"}})[0].severity, Severity::kHigh);
+  EXPECT_EQ(found(sample::facts(), {{"CVE-2025-9232"}, {}})[0].severity, Severity::kCritical);
+  EXPECT_EQ(found(sample::facts(), {{"CVE-2000-0001"}, {}})[0].severity, Severity::kHigh);
 }
 
 TEST(Findings, WithoutCvesItIsMediumOnlyWhenTheChangelogWasRead) {
@@ -98,6 +98,49 @@ TEST(Findings, WhatDpkgInstalledSinceIsNoFinding) {
   // A removed package with its configuration left is not installed.
   facts.packages->value->packages[0].state = PackageState::kConfigFiles;
   EXPECT_TRUE(found(facts).empty());
+}
+
+TEST(Findings, AFullFilesystemIsFoundByBytesAndByInodes) {
+  HostFacts facts = well();
+  ASSERT_FALSE(facts.disk->value->filesystems.empty());
+  Filesystem& root = facts.disk->value->filesystems[0];
+  root.size_bytes = 20ull << 30;
+  root.free_bytes = kFreeBytesMin;
+  root.free_inodes = kFreeInodesMin;
+  EXPECT_TRUE(found(facts).empty());
+
+  root.free_bytes = kFreeBytesMin - 1;
+  auto findings = found(facts);
+  ASSERT_EQ(findings.size(), 1u);
+  EXPECT_EQ(findings[0].kind, FindingKind::kFilesystemFull);
+  EXPECT_EQ(findings[0].subject, root.mount);
+  EXPECT_EQ(posture_of(findings, kNow, kNow).state, PostureState::kBroken);
+
+  root.free_bytes = kFreeBytesMin;
+  root.free_inodes = 0;
+  EXPECT_NE(found(facts).at(0).summary.find("0 inodes left"), std::string::npos);
+
+  // A small /boot with a twentieth free is not full, and what is mounted for reading only may be.
+  root.size_bytes = 100u << 20;
+  root.free_bytes = 5u << 20;
+  root.free_inodes = kFreeInodesMin;
+  EXPECT_TRUE(found(facts).empty());
+  root.free_bytes = 0;
+  root.read_only = true;
+  EXPECT_TRUE(found(facts).empty());
+}
+
+TEST(Findings, AClockThatIsOffIsFoundInBothDirections) {
+  using std::chrono::hours;
+  EXPECT_TRUE(found(well(), {{}, kClockSkewFound}).empty());
+  EXPECT_TRUE(found(well(), {{}, -kClockSkewFound}).empty());
+  auto ahead = found(well(), {{}, Duration(hours(24 * 3652)) + Duration(17)});
+  ASSERT_EQ(ahead.size(), 1u);
+  EXPECT_EQ(ahead[0].kind, FindingKind::kClockOff);
+  EXPECT_NE(ahead[0].summary.find("3652d ahead of"), std::string::npos) << ahead[0].summary;
+  auto behind = found(well(), {{}, -kClockSkewFound - Duration(1000)});
+  ASSERT_EQ(behind.size(), 1u);
+  EXPECT_NE(behind[0].summary.find("31s behind"), std::string::npos) << behind[0].summary;
 }
 
 TEST(Findings, UpdatesOutsideSecurityArchivesAndNewPackagesAreNone) {

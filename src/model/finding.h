@@ -17,9 +17,11 @@ enum class FindingKind {
   kRepositoryUnreachable,   ///< subject: uri and suite
   kRepositoryUntrusted,     ///< bad, missing or expired signature
   kUnitFailed,              ///< subject: unit
+  kFilesystemFull,          ///< too little space or too few inodes left. Subject: mount
+  kClockOff,                ///< the host's clock is not the control plane's. Subject: "clock"
   kUnknown,                 ///< a section could not be sensed. Subject: section
 };
-constexpr std::array<EnumWord<FindingKind>, 9> enum_words(FindingKind) {
+constexpr std::array<EnumWord<FindingKind>, 11> enum_words(FindingKind) {
   return {{{FindingKind::kMissingSecurityUpdate, "missing-security-update"},
            {FindingKind::kInterruptedDpkg, "interrupted-dpkg"},
            {FindingKind::kBrokenPackage, "broken-package"},
@@ -28,6 +30,8 @@ constexpr std::array<EnumWord<FindingKind>, 9> enum_words(FindingKind) {
            {FindingKind::kRepositoryUnreachable, "repository-unreachable"},
            {FindingKind::kRepositoryUntrusted, "repository-untrusted"},
            {FindingKind::kUnitFailed, "unit-failed"},
+           {FindingKind::kFilesystemFull, "filesystem-full"},
+           {FindingKind::kClockOff, "clock-off"},
            {FindingKind::kUnknown, "unknown"}}};
 }
 

@@ -256,6 +256,28 @@ TEST_F(Fleet, AClockThatGoesBackMakesNobodyHealthy) {
   EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kNeedsUpdate);
 }
 
+TEST_F(Fleet, AHostWhoseClockIsTenYearsOffIsFoundAndLosesNoOtherFinding) {
+  add_hosts(1);
+  auto kinds = [&] {
+    std::vector<FindingKind> kinds;
+    for (const FindingView& view : plane_->host(admin_, hosts_[0].id(), now_)->findings)
+      if (view.state == "open") kinds.push_back(view.finding.kind);
+    std::ranges::sort(kinds);
+    return kinds;
+  };
+  auto before = kinds();
+  ASSERT_EQ(std::ranges::count(before, FindingKind::kMissingSecurityUpdate), 1);
+  for (auto off : {std::chrono::hours(24 * 3652), -std::chrono::hours(24 * 3652)}) {
+    ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_ + off), now_));
+    auto during = kinds();
+    EXPECT_EQ(std::erase(during, FindingKind::kClockOff), 1u);
+    EXPECT_EQ(during, before);
+    EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kBroken);
+    ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+    EXPECT_EQ(kinds(), before);
+  }
+}
+
 TEST_F(Fleet, TakesALongReasonWhoseCutFallsIntoACharacter) {
   add_hosts(1);
   auto plan = make_plan();

@@ -193,7 +193,7 @@ ExitCode run_status(Session& session, const Invocation&) {
       std::string line = "  " + sign + std::string(count.size() < 6 ? 6 - count.size() : 0, ' ') + count + "  " + std::string(to_text(tile.posture));
       out += (tile.hosts ? session.styled(line, colour_of(tile.posture)) : line) + "\n";
     }
-    out += "\n" + count_text(status->findings_open, "finding is open", "findings are open") + ", with " + count_text(status->cves_open, "CVE", "CVEs") + ".\n";
+    out += "\n" + count_text(status->findings_open, "finding is open", "findings are open") + "; the changelogs read so far name " + count_text(status->cves_open, "CVE", "CVEs") + ".\n";
   }
   if (!status->waiting.empty()) {
     out += "\nWaits for you:\n";

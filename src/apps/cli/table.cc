@@ -140,7 +140,7 @@ const std::vector<Command>& commands() {
        .options = {{"host", 0, "HOST", "only of this host", Values::kHost},
                    {"kind", 0, "KIND", "only of this kind", Values::kWords,
                     "missing-security-update interrupted-dpkg broken-package restart-needed reboot-needed repository-unreachable repository-untrusted "
-                    "unit-failed unknown"},
+                    "unit-failed filesystem-full clock-off unknown"},
                    {"state", 0, "STATE", "default open", Values::kWords, "open cleared all"},
                    kMost},
        .scope = "read",
