@@ -33,6 +33,8 @@ std::string rough_text(Duration duration) {
   return to_text(std::chrono::floor<std::chrono::seconds>(duration));
 }
 
+std::uint64_t free_bytes_min(const Filesystem& filesystem) { return std::min(kFreeBytesMin, filesystem.size_bytes / 20); }
+
 void limit_evidence(std::vector<std::string>& evidence) {
   if (evidence.size() <= kEvidenceMax) return;
   std::size_t left_out = evidence.size() - (kEvidenceMax - 1);
@@ -384,10 +386,9 @@ class Finder {
 
   void full_filesystems(const DiskFacts& disk) {
     for (const Filesystem& filesystem : disk.filesystems) {
-      if (filesystem.read_only) continue;  // nothing is written there, so that it may well be full
-      std::uint64_t bytes_min = std::min(kFreeBytesMin, filesystem.size_bytes / 20);
-      bool bytes = filesystem.free_bytes < bytes_min, inodes = filesystem.free_inodes < kFreeInodesMin;
-      if (!bytes && !inodes) continue;
+      if (!is_full(filesystem)) continue;
+      std::uint64_t bytes_min = free_bytes_min(filesystem);
+      bool bytes = filesystem.free_bytes < bytes_min;
       Finding& finding = add(FindingKind::kFilesystemFull, filesystem.mount, Severity::kHigh,
                              "The filesystem " + filesystem.mount + " is full: " +
                                  (bytes ? bytes_text(filesystem.free_bytes) + " left" : count_text(filesystem.free_inodes, "inode", "inodes") + " left") +
@@ -435,6 +436,11 @@ PostureState posture_for(FindingKind kind) {
 }
 
 }  // namespace
+
+bool is_full(const Filesystem& filesystem) {
+  if (filesystem.read_only) return false;  // nothing is written there, so that it may well be full
+  return filesystem.free_bytes < free_bytes_min(filesystem) || filesystem.free_inodes < kFreeInodesMin;
+}
 
 std::vector<Finding> findings_of(const HostId& host, const HostFacts& facts, Instant now, const Knowledge& knowledge) {
   return Finder(host, facts, now, knowledge).run();

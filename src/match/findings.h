@@ -29,6 +29,9 @@ inline constexpr std::uint64_t kFreeBytesMin = 64u << 20;
 /// 1,000 inodes: a package has more files than that.
 inline constexpr std::uint64_t kFreeInodesMin = 1000;
 
+/// Fewer bytes free than kFreeBytesMin, or fewer inodes than kFreeInodesMin, where something can be written at all.
+bool is_full(const Filesystem& filesystem);
+
 /// Everything that is wrong with a host, or not known of it, worst first, then by kind and subject. Equal input, equal output.
 ///
 /// Security updates make one finding a source package, with all binaries that are behind. Its severity is

@@ -21,7 +21,7 @@ inline constexpr Duration kQuiet = std::chrono::seconds(3);
 /// And yet no longer than this when they never are.
 inline constexpr Duration kQuietMax = std::chrono::seconds(60);
 inline constexpr Duration kFullCheckDefault = std::chrono::hours(6);
-inline constexpr Duration kDiskEvery = std::chrono::minutes(5);
+inline constexpr Duration kDiskEvery = std::chrono::seconds(15);
 /// Free space trembles all the time: a look that differs by less from the last one told says nothing new.
 inline constexpr std::uint64_t kDiskStepPercent = 1;
 /// systemd announces each unit on its own, and a restart is a dozen announcements. The first is looked at at once.
