@@ -104,14 +104,6 @@ class UnitTool {
   virtual ~UnitTool() = default;
   /// Every loaded service, socket, timer and path unit, sorted by name. @error kUnavailable
   virtual Result<std::vector<UnitState>> list() = 0;
-  /// The one that list() would name so, looked at as freshly; nothing when it would not. @error kUnavailable
-  virtual Result<std::optional<UnitState>> find(const std::string& unit) {
-    auto units = list();
-    if (!units) return std::move(units).error();
-    for (UnitState& state : *units)
-      if (state.unit.name == unit) return std::optional(std::move(state));
-    return std::optional<UnitState>();
-  }
   /// Restarts the unit and waits for it. @error kUnavailable  it failed, or didn't end by the watch's deadline.
   virtual Status restart(const std::string& unit, const ToolWatch& watch) = 0;
 };

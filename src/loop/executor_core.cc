@@ -154,9 +154,10 @@ std::optional<RefusedOrder> ExecutorCore::standing_refusal(StandingTrigger trigg
   if (busy_) return no(Refusal::kBusy, "run " + busy_->text() + " is going on");
   // The agent says that the trigger is there; it has no say in whether it is.
   if (trigger == StandingTrigger::kUnitFailed) {
-    auto state = tools_.units.find(unit);
-    if (!state) return no(Refusal::kUnavailable, state.error().text());
-    if (!*state || (*state)->unit.active != "failed") return no(Refusal::kWorldMoved, unit + " hasn't failed");
+    auto units = tools_.units.list();
+    if (!units) return no(Refusal::kUnavailable, units.error().text());
+    bool failed = std::ranges::any_of(*units, [&](const UnitState& state) { return state.unit.name == unit && state.unit.active == "failed"; });
+    if (!failed) return no(Refusal::kWorldMoved, unit + " hasn't failed");
   } else {
     auto processes = tools_.processes.observe();
     if (!processes) return no(Refusal::kUnavailable, processes.error().text());

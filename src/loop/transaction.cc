@@ -381,12 +381,13 @@ Transaction::Trouble Transaction::restart_units() {
   tell(RunState::kRestarting, "looking for what still runs replaced files");
   auto processes = affected.empty() ? Result<ProcessFacts>(ProcessFacts{}) : tools_.processes.observe();
   if (!processes) return "processes: " + processes.error().text();
+  auto units = tools_.units.list();
+  if (!units) return "units: " + units.error().text();
   auto restart = [&](const std::string& name, bool ordered_by_name) -> Trouble {
-    auto now = tools_.units.find(name);
-    if (!now) return "units: " + now.error().text();
+    const UnitState* now = find_unit(*units, name);
     const UnitState* before = find_unit(before_.units, name);
     // Started anew since the act began, by a maintainer script or by us before a crash: once is enough.
-    bool renewed = *now && before && (*now)->unit.invocation != before->unit.invocation && is_healthy(**now);
+    bool renewed = now && before && now->unit.invocation != before->unit.invocation && is_healthy(*now);
     if (renewed || (!ordered_by_name && !runs_replaced_files(*processes, name))) return std::nullopt;
     if (auto marked = mark(MarkKind::kRestartIntent, name); !marked) return "the journal can't be written: " + marked.error().text();
     tell(RunState::kRestarting, "restarting " + name);

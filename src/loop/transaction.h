@@ -50,7 +50,7 @@ inline constexpr int kRestoreTriesMax = 3;
 /// 40 lines, as RunOutcome says.
 inline constexpr std::size_t kOutputLinesMax = 40;
 inline constexpr std::size_t kStepsMax = 200;
-/// 500 ms between two looks at units: each asks systemd a few hundred questions, and systemd's own restart delay is 100 ms.
+/// 500 ms between two looks at units: a `systemctl show` costs some 10 ms, and systemd's own restart delay is 100 ms.
 inline constexpr Duration kUnitLookEvery = Duration(500);
 
 class Transaction {

@@ -15,7 +15,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "adapters/executor_host/bus_units.h"
 #include "adapters/executor_host/files.h"
 #include "adapters/executor_host/processes.h"
 #include "adapters/executor_host/units.h"
@@ -206,7 +205,7 @@ int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig
   HostTimer timer;
   HostStage stage(root, paths, dpkg);
   HostFiles files(root, paths);
-  BusUnitTool systemd;
+  SystemctlTool systemctl(root);
   NoUnits no_units;
   ProcTool proc(root);
   NoProcesses no_processes;
@@ -219,7 +218,7 @@ int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig
   HostJournalFile file(root, paths);
   HostPolicyStore policies(root, paths);
   KernelRandom random;
-  UnitTool& units = root.offline() ? static_cast<UnitTool&>(no_units) : systemd;
+  UnitTool& units = root.offline() ? static_cast<UnitTool&>(no_units) : systemctl;
   ProcessTool& processes = root.offline() ? static_cast<ProcessTool&>(no_processes) : proc;
 
   auto journal = Journal::open(file, clock.now());
