@@ -135,7 +135,7 @@ void Oracle::remembered(std::size_t number, const ExecutorMemory& memory) {
     auto genuine = policies_.find(memory.policy_serial);
     if (genuine == policies_.end()) fail(number, "I1 policy-signed", "the journal remembers policy " + std::to_string(memory.policy_serial) + ", and no operator signed it");
     truth.policy_serial = memory.policy_serial;
-    truth.time_floor = std::max(truth.time_floor, genuine->second.issued);
+    vouched(number, genuine->second.issued);
   }
   if (memory.time_floor != truth.time_floor) fail(number, "T14 time-floor", "the journal's floor is " + to_rfc3339(memory.time_floor) + ", what was signed for this host vouches for " + to_rfc3339(truth.time_floor));
   if (memory.last_sequence != truth.last_sequence || memory.highest_epoch != truth.highest_epoch)
@@ -152,7 +152,7 @@ void Oracle::take(std::size_t number, const JournalRecord& record, bool again) {
   } else if (record.policy) {
     if (record.policy->serial < truth.policy_serial) fail(number, "I4 policy-monotone", "policy " + std::to_string(record.policy->serial) + " after " + std::to_string(truth.policy_serial));
     truth.policy_serial = record.policy->serial;
-    truth.time_floor = std::max(truth.time_floor, record.policy->issued);
+    vouched(number, record.policy->issued);
   } else if (record.accepted) {
     if (again && truth.open && truth.open->run == record.accepted->run) {
       truth.marks.clear();  // they follow
@@ -222,7 +222,14 @@ std::uint32_t Oracle::approvals_for(std::size_t number, const ExecutorPolicy& po
   return most;
 }
 
-void Oracle::within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy, Monotonic now) {
+void Oracle::vouched(std::size_t number, Instant issued) {
+  Truth& truth = truths_[number];
+  Instant now = std::max(truth.host.model->now(), truth.time_floor);
+  if (issued > now) truth.leapt += issued - now;
+  truth.time_floor = std::max(truth.time_floor, issued);
+}
+
+void Oracle::within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy, Monotonic now, Monotonic dated) {
   Truth& truth = truths_[number];
   while (!truth.acts.empty() && now - truth.acts.front().first >= hours(1)) truth.acts.pop_front();
   // An hour is an hour of the host's clock: one that leaps ahead leaves it behind (order_check.cc says so).
@@ -233,7 +240,7 @@ void Oracle::within_budget(std::size_t number, const AcceptedRun& run, const Exe
   std::uint32_t transactions_before = transactions, restarts_before = restarts;
   for (const Action& action : run.plan.actions) {
     count(action.kind);
-    truth.acts.emplace_back(now, action.kind);
+    truth.acts.emplace_back(dated, action.kind);
   }
   if (transactions > transactions_before && transactions > policy.budget.package_transactions_per_hour)
     fail(number, "I6 budget", std::to_string(transactions) + " package transactions within an hour");
@@ -245,6 +252,7 @@ void Oracle::authorised(std::size_t number, const AcceptedRun& run, bool late) {
   const ExecutorPolicy* policy = policy_of(number);
   if (!policy) fail(number, "I1 policy", run.run.text() + " was accepted without a policy");
   Instant now = std::max(truth.host.model->now(), truth.time_floor);
+  const Duration before = truth.leapt;
   if (policy->expires <= now && !late) fail(number, "I1 policy", run.run.text() + " was accepted under an expired policy");
   if (digest_of(run.plan) != run.digest) fail(number, "I1 plan", run.run.text() + ": the journal's plan isn't the one of its digest");
   if (!run.order) {
@@ -265,7 +273,7 @@ void Oracle::authorised(std::size_t number, const AcceptedRun& run, bool late) {
     if (!cooldown && !late) fail(number, "I16 evidence", "a standing rule restarts " + unit + ", which is " + state.active + (stale ? ", stale" : ""));
     auto last = truth.restarts.find(unit);
     bool leapt = last != truth.restarts.end() && truth.clock_forward && *truth.clock_forward >= last->second;
-    if (last != truth.restarts.end() && !leapt && !late && scheduler_.now() - last->second < *cooldown) fail(number, "I6 cooldown", unit + " is restarted again too soon");
+    if (last != truth.restarts.end() && !leapt && !late && scheduler_.now() + truth.leapt - last->second < *cooldown) fail(number, "I6 cooldown", unit + " is restarted again too soon");
   } else {
     ++figures_.orders;
     const std::optional<Order>& order = truth.looking_at;
@@ -286,12 +294,15 @@ void Oracle::authorised(std::size_t number, const AcceptedRun& run, bool late) {
     if (persons < needed) fail(number, "I8 approvers", run.run.text() + ": " + std::to_string(persons) + " persons approved it, " + std::to_string(needed) + " must");
     truth.last_sequence = order->sequence;
     truth.highest_epoch = std::max(truth.highest_epoch, order->epoch);
-    truth.time_floor = std::max(truth.time_floor, order->issued);
+    vouched(number, order->issued);
   }
   if (truth.outcomes.size() > 100'000) fail(number, "I14 bounded", "outcomes without end");
-  within_budget(number, run, *policy, late ? truth.looked_at : scheduler_.now());
+  Monotonic looked = late ? truth.looked_at : scheduler_.now();
+  // An order is judged by the time before it, and its acts are dated by the time that it vouches for.
+  Monotonic at = looked + truth.leapt;
+  within_budget(number, run, *policy, looked + before, at);
   for (const Action& action : run.plan.actions)
-    if (action.restart) truth.restarts[action.restart->unit] = late ? truth.looked_at : scheduler_.now();
+    if (action.restart) truth.restarts[action.restart->unit] = at;
 }
 
 void Oracle::touching(std::size_t number, Touch touch, const std::vector<std::string>& subjects) {

@@ -45,7 +45,7 @@ class Oracle {
   /// The executor begins to look at this order, or at something else.
   void handling(std::size_t number, const Envelope* order, bool standing_request);
   void executor_started(std::size_t number);
-  void clock_went_forward(std::size_t number) { truths_[number].clock_forward = scheduler_.now(); }
+  void clock_went_forward(std::size_t number) { truths_[number].clock_forward = scheduler_.now() + truths_[number].leapt; }
   /// `journal()` changed: `replaced` when it was compacted.
   void journal_changed(std::size_t number, bool replaced);
   void touching(std::size_t number, Touch touch, const std::vector<std::string>& subjects);
@@ -104,7 +104,7 @@ class Oracle {
     bool acted = false;                    // an effect happened in the open run
     int upgrades = 0;
     Monotonic accepted_at{}, executor_since{};
-    std::optional<Monotonic> clock_forward;
+    std::optional<Monotonic> clock_forward;  // as the times of acts
     std::set<std::uint64_t> sequences;
     std::set<RunId> runs;
     std::uint64_t last_sequence = 0, highest_epoch = 0, policy_serial = 0;
@@ -114,8 +114,10 @@ class Oracle {
     bool standing_request = false, director_signed = false;
     std::map<RunId, RunOutcome> outcomes;  // that its journal recorded
     std::map<RunId, RunState> stored;      // in the control plane
+    // Times of acts are true time and what the host's leapt by before.
     std::deque<std::pair<Monotonic, ActionKind>> acts;
     std::map<std::string, Monotonic> restarts;
+    Duration leapt{};
     std::optional<Monotonic> heard;
     // soak
     std::optional<Instant> report_counted;
@@ -133,7 +135,10 @@ class Oracle {
   void authorised(std::size_t number, const AcceptedRun& run, bool late);
   void ended(std::size_t number, const RunOutcome& outcome, bool late);
   void whole(std::size_t number, const RunOutcome& outcome, bool is_new, bool late);
-  void within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy, Monotonic now);
+  /// A signature vouches for this moment: where the host's clock is behind it, the host's time leaps to it, by five minutes at most
+  /// for an order, and what is counted in its time gets that much older at once.
+  void vouched(std::size_t number, Instant issued);
+  void within_budget(std::size_t number, const AcceptedRun& run, const ExecutorPolicy& policy, Monotonic now, Monotonic dated);
   const ExecutorPolicy* policy_of(std::size_t number) const;
   std::uint32_t approvals_for(std::size_t number, const ExecutorPolicy& policy, const Plan& plan) const;
 
