@@ -73,7 +73,10 @@ class SimHost : public HostEvents {
   const HostId& id() const { return id_; }
 
  private:
-  HostTrust trust() const { return {id_, "example", {keys().offline.public_key()}, 1}; }
+  HostTrust trust() const {
+    static const PublicKey kOperator = keys().offline.public_key();
+    return {id_, "example", {kOperator}, 1};
+  }
   std::size_t number_;
   ExecutorProcess::Surroundings around_;
   HostId id_;
@@ -388,8 +391,9 @@ class World : public Uplink {
     auto runs = control_->truth().runs(std::nullopt, std::nullopt, page);
     for (const RunView& run : *runs)
       if (!is_end(run.state)) return run.id.text() + " of " + run.host.text() + " is " + std::string(to_text(run.state)) + " in the control plane";
-    for (const auto& each : hosts_) {
-      SimHost& host = *each;
+    // Whoever was not yet at rest the last time is asked first.
+    for (std::size_t left = hosts_.size(); left > 0; --left, restless_ = (restless_ + 1) % hosts_.size()) {
+      SimHost& host = *hosts_[restless_];
       auto stored = control_->truth().facts(host.id());
       const HostFacts* have = host.agent.facts();
       if (!stored) return "no facts of " + host.id().text();
@@ -479,6 +483,7 @@ class World : public Uplink {
   Faults faults_;
   bool faults_on_ = false, mended_ = false, at_rest_ = false, policy_changed_ = false;
   std::uint64_t looks_ = 0, healthy_ = 0;
+  std::size_t restless_ = 0;  // the host whose facts are compared first
   std::optional<Monotonic> mended_at_, renewed_at_;
   std::set<std::size_t> partitioned_;
   std::unique_ptr<ControlProcess> control_;
