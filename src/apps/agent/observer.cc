@@ -10,6 +10,7 @@
 #include "adapters/linux/host.h"
 #include "adapters/linux/system_clock.h"
 #include "apps/agent/log.h"
+#include "match/disk_news.h"
 
 namespace prunella::agent {
 

@@ -22,8 +22,6 @@ inline constexpr Duration kQuiet = std::chrono::seconds(3);
 inline constexpr Duration kQuietMax = std::chrono::seconds(60);
 inline constexpr Duration kFullCheckDefault = std::chrono::hours(6);
 inline constexpr Duration kDiskEvery = std::chrono::seconds(15);
-/// Free space trembles all the time: a look that differs by less from the last one told says nothing new.
-inline constexpr std::uint64_t kDiskStepPercent = 1;
 /// systemd announces each unit on its own, and a restart is a dozen announcements. The first is looked at at once.
 inline constexpr Duration kUnitsCoalesce = std::chrono::milliseconds(100);
 
@@ -75,8 +73,5 @@ Sensed<PackageFacts> look_at_packages_once();
 Sensed<DiskFacts> look_at_disk_once();
 /// Unknown unless this is root: other users' processes are closed to anyone else.
 Sensed<ProcessFacts> look_at_processes_once(const std::string& why_no_executor);
-
-/// Whether `now` says something new after `told`: another filesystem, size or state, or free space that moved by kDiskStepPercent.
-bool is_news(const DiskFacts& told, const DiskFacts& now);
 
 }  // namespace prunella::agent
