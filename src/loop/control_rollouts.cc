@@ -306,7 +306,8 @@ Status ControlPlane::take_outcome(Ingest& in, const RunOutcome& outcome) {
   if (outcome.refusal) details["refusal"] = Json(to_text(*outcome.refusal));
   if (auto noted = note("host:" + in.host.id.text(), "run." + std::string(to_text(outcome.state)), subject, std::string(cut_text(outcome.reason, kAuditSentenceBytesMax)), in.now, details); !noted) return noted;
   changed("run", run.id.text());
-  soak_counted_.erase(in.host.id);
+  // The report that brings the outcome says nothing of the time after it: the next one is the first that can count.
+  soak_counted_[in.host.id] = in.now;
   if (!run.rollout) return {};
   RolloutInput input;
   input.kind = RolloutInputKind::kOutcome;
@@ -322,9 +323,6 @@ Status ControlPlane::take_health(Ingest& in) {
   auto rollouts = store_.unfinished_rollouts_of(in.host.id);
   if (!rollouts) return std::move(rollouts).error();
   if (rollouts->empty()) return {};
-  // One report a half heartbeat counts, so that a burst of events isn't taken for time spent in health. One that was counted in the
-  // future was counted before our clock went back.
-  if (auto counted = soak_counted_.find(in.host.id); counted != soak_counted_.end() && counted->second <= in.now && in.now - counted->second < options_.heartbeat / 2) return {};
   // Only a host that proved its run is watched. Its own row is looked at first: whole rollouts with every report of every host would
   // grow with the square of the fleet.
   std::vector<std::pair<RolloutId, Instant>> watched;
@@ -334,14 +332,14 @@ Status ControlPlane::take_health(Ingest& in) {
     if (mine->state == RolloutHostState::kVerified && mine->ordered_at) watched.emplace_back(id, *mine->ordered_at);
   }
   if (watched.empty()) return {};
-  if (!in.facts_loaded) {
-    auto facts = store_.facts(in.host.id);
-    if (!facts) return std::move(facts).error();
-    in.facts = *std::move(facts);
-    in.facts_loaded = true;
-  }
+  if (auto loaded = load_facts(in); !loaded) return loaded;
   auto open = store_.open_findings(in.host.id);
   if (!open) return std::move(open).error();
+  // One report a half heartbeat counts, so that a burst of events isn't taken for time spent in health; what is wrong always counts.
+  // One that was counted in the future was counted before our clock went back.
+  auto last = soak_counted_.find(in.host.id);
+  bool counts = last == soak_counted_.end() || last->second > in.now || in.now - last->second >= options_.heartbeat / 2;
+  if (counts) soak_counted_[in.host.id] = in.now;
   for (const auto& [id, ordered_at] : watched) {
     RolloutInput input;
     input.kind = RolloutInputKind::kHealthy;
@@ -356,7 +354,7 @@ Status ControlPlane::take_health(Ingest& in) {
       input.kind = RolloutInputKind::kUnhealthy;
       input.text = finding.finding.summary;
     }
-    soak_counted_[in.host.id] = in.now;
+    if (input.kind == RolloutInputKind::kHealthy && !counts) continue;
     if (auto carried = carry(id, {input}, in.now); !carried) return carried;
   }
   return {};

@@ -235,6 +235,88 @@ TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
   EXPECT_TRUE(audit_verdict()->sound());
 }
 
+/// Four hosts, whose canary proved its run and is watched for two reports more.
+class Soak : public Fleet {
+ protected:
+  void SetUp() override {
+    Fleet::SetUp();
+    add_hosts(4);
+    auto plan = make_plan();
+    ASSERT_TRUE(plan) << plan.error().text();
+    ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+    auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+    ASSERT_TRUE(started) << started.error().text();
+    rollout_ = started->rollout.id;
+    PlayedHost& canary = hosts_[0];
+    Order order = order_in(plane_->directions(canary.id(), 0, 1, now_)->orders.at(0));
+    now_ += seconds(5);
+    ASSERT_TRUE(plane_->receive(canary.id(), canary.report({canary.event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
+  }
+
+  /// A heartbeat later the canary says `facts`; the others report too, or the gate would call them stale.
+  void canary_reports(const HostFacts& facts) {
+    now_ += seconds(10);
+    for (std::size_t i = 1; i < hosts_.size(); ++i) ASSERT_TRUE(plane_->receive(hosts_[i].id(), hosts_[i].report({}, now_), now_));
+    ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].all_sections(facts, now_), now_));
+  }
+
+  std::size_t others_ordered() {
+    std::size_t count = 0;
+    for (std::size_t i = 1; i < hosts_.size(); ++i) count += !plane_->directions(hosts_[i].id(), 0, 1, now_)->orders.empty();
+    return count;
+  }
+
+  void expect_stopped(const std::string& because) {
+    auto view = plane_->rollout(admin_, rollout_, now_);
+    ASSERT_TRUE(view);
+    EXPECT_EQ(view->rollout.state, RolloutState::kStopped);
+    EXPECT_NE(view->rollout.reason.find(because), std::string::npos) << view->rollout.reason;
+    for (int reports = 0; reports < 3; ++reports) canary_reports(sick_facts(now_));
+    EXPECT_EQ(others_ordered(), 0u);
+  }
+
+  RolloutId rollout_;
+};
+
+TEST_F(Soak, TheNextWaveComesAfterTwoReportsInHealth) {
+  EXPECT_EQ(others_ordered(), 0u);
+  canary_reports(sick_facts(now_));
+  EXPECT_EQ(others_ordered(), 0u);
+  canary_reports(sick_facts(now_));
+  EXPECT_EQ(others_ordered(), 1u);
+}
+
+TEST_F(Soak, ABurstOfReportsIsNoTimeInHealthAndTroubleInItCounts) {
+  for (int reports = 0; reports < 5; ++reports) ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].all_sections(sick_facts(now_), now_), now_));
+  canary_reports(sick_facts(now_));
+  EXPECT_EQ(others_ordered(), 0u);
+  HostFacts facts = sick_facts(now_);
+  facts.units->value->units[0].active = "failed";
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].all_sections(facts, now_), now_));
+  expect_stopped("nginx.service has failed");
+}
+
+TEST_F(Soak, AUnitThatFailsAfterTheRunStopsTheRollout) {
+  HostFacts facts = sick_facts(now_);
+  facts.units->value->units[0].active = "failed";
+  canary_reports(facts);
+  expect_stopped("nginx.service has failed");
+}
+
+TEST_F(Soak, AFilesystemThatFillsAfterTheRunStopsTheRollout) {
+  HostFacts facts = sick_facts(now_);
+  facts.disk->value->filesystems[0].free_bytes = 0;
+  canary_reports(facts);
+  expect_stopped("is full");
+}
+
+TEST_F(Soak, UnitsThatAreNotKnownAreNoHealth) {
+  HostFacts facts = sick_facts(now_);
+  facts.units = not_sensed<UnitFacts>("no bus", now_);
+  canary_reports(facts);
+  expect_stopped("units are not known");
+}
+
 TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
   add_hosts(2);
   auto plan = make_plan();
@@ -259,11 +341,12 @@ TEST_F(Fleet, AClockThatGoesBackMakesNobodyHealthy) {
 TEST_F(Fleet, AHostWhoseClockIsTenYearsOffIsFoundAndLosesNoOtherFinding) {
   add_hosts(1);
   auto kinds = [&] {
-    std::vector<FindingKind> kinds;
-    for (const FindingView& view : plane_->host(admin_, hosts_[0].id(), now_)->findings)
-      if (view.state == "open") kinds.push_back(view.finding.kind);
-    std::ranges::sort(kinds);
-    return kinds;
+    auto detail = plane_->host(admin_, hosts_[0].id(), now_);
+    std::vector<FindingKind> open;
+    for (const FindingView& view : detail->findings)
+      if (view.state == "open") open.push_back(view.finding.kind);
+    std::ranges::sort(open);
+    return open;
   };
   auto before = kinds();
   ASSERT_EQ(std::ranges::count(before, FindingKind::kMissingSecurityUpdate), 1);
