@@ -386,9 +386,10 @@ Transaction::Trouble Transaction::restart_units() {
   auto restart = [&](const std::string& name, bool ordered_by_name) -> Trouble {
     const UnitState* now = find_unit(*units, name);
     const UnitState* before = find_unit(before_.units, name);
-    // Started anew since the act began, by a maintainer script or by us before a crash: once is enough.
+    // Started anew since the act began, by a maintainer script or by us before a crash: once is enough, unless what it runs was
+    // replaced after that start, as by a package that came later in the same act.
     bool renewed = now && before && now->unit.invocation != before->unit.invocation && is_healthy(*now);
-    if (renewed || (!ordered_by_name && !runs_replaced_files(*processes, name))) return std::nullopt;
+    if ((renewed || !ordered_by_name) && !runs_replaced_files(*processes, name)) return std::nullopt;
     if (auto marked = mark(MarkKind::kRestartIntent, name); !marked) return "the journal can't be written: " + marked.error().text();
     tell(RunState::kRestarting, "restarting " + name);
     if (auto restarted = tools_.units.restart(name, watch(forward_until_)); !restarted) return "restarting " + name + ": " + restarted.error().text();

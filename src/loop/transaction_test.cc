@@ -93,6 +93,24 @@ TEST(Transaction, VerifiesAnUpgradeAndRestartsWhatRunsOldCodeOnce) {
   EXPECT_EQ(verdict_of(outcome.checks), Verdict::kHolds);
 }
 
+TEST(Transaction, AUnitThatAScriptRestartedTooEarlyIsRestartedAndOneInTimeIsNot) {
+  // nginx's script restarts it, and only then libssl3 is replaced: it is new, and runs old code all the same.
+  ModelHost early = fresh_host();
+  early.after_upgrade = [](ModelHost& h) {
+    h.unit("nginx.service").unit.invocation = "by its script";
+    h.stale_units.insert("nginx.service");
+  };
+  RunOutcome outcome = run_on(early);
+  EXPECT_EQ(outcome.state, RunState::kVerified) << outcome.reason;
+  EXPECT_EQ(early.restarts, std::vector<std::string>({"nginx.service"}));
+
+  ModelHost in_time = fresh_host();
+  in_time.after_upgrade = [](ModelHost& h) { h.unit("nginx.service").unit.invocation = "by its script"; };
+  outcome = run_on(in_time);
+  EXPECT_EQ(outcome.state, RunState::kVerified) << outcome.reason;
+  EXPECT_TRUE(in_time.restarts.empty());
+}
+
 TEST(Transaction, RevertsWhenAUnitFailsAfterwards) {
   ModelHost host = fresh_host();
   host.after_upgrade = [](ModelHost& h) { h.unit("cron.service").unit.active = "failed"; };
