@@ -7,7 +7,7 @@ namespace prunella {
 namespace {
 bool is_octal(char c) { return c >= '0' && c <= '7'; }
 
-std::string unescape(std::string_view text) {
+std::string unescape_octal(std::string_view text) {
   std::string out;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 3 < text.size() && is_octal(text[i + 1]) && is_octal(text[i + 2]) && is_octal(text[i + 3])) {
@@ -36,7 +36,7 @@ Result<std::vector<std::string>> parse_mount_points(std::string_view mountinfo) 
     std::vector<std::string_view> words = split_blanks(line);
     if (words.size() < 7 || words[4].empty() || words[4][0] != '/')
       return invalid_input("line " + std::to_string(number) + " of mountinfo, " + quoted(line) + ": no mount point in its fifth word");
-    mounts.push_back(unescape(words[4]));
+    mounts.push_back(unescape_octal(words[4]));
   }
   return mounts;
 }

@@ -15,7 +15,7 @@ Result<PageRequest> Call::page() const {
   }
   if (const std::string* limit = request.find_query("limit")) {
     auto value = parse_uint(*limit);
-    if (!value || *value < 1 || *value > kPageMax) return invalid_input("limit=" + quoted(*limit) + ": it must be from 1 to " + std::to_string(kPageMax));
+    if (!value || *value < 1 || *value > kPageMax) return invalid_input("limit=" + prunella::quoted(*limit) + ": it must be from 1 to " + std::to_string(kPageMax));
     page.limit = *value;
   }
   return page;
@@ -115,7 +115,7 @@ HttpResponse get_findings(const Call& call) {
     filter.kind = *kind;
     auto cve = query<std::string>(call, "cve", [](const std::string& text) -> Result<std::string> {
       bool good = text.starts_with("CVE-") && text.size() <= 32 && std::ranges::all_of(text.substr(4), [](char c) { return c == '-' || (c >= '0' && c <= '9'); });
-      if (!good) return invalid_input(quoted(text) + " is not a CVE such as CVE-2024-6387");
+      if (!good) return invalid_input(prunella::quoted(text) + " is not a CVE such as CVE-2024-6387");
       return text;
     });
     if (!cve) return problem(cve.error());
@@ -123,7 +123,7 @@ HttpResponse get_findings(const Call& call) {
     const std::string* state = call.request.find_query("state");
     if (!state || *state == "open") filter.state = "open";
     else if (*state == "cleared") filter.state = "cleared";
-    else if (*state != "all") return problem(invalid_input("state=" + quoted(*state) + ": it must be open, cleared or all"));
+    else if (*state != "all") return problem(invalid_input("state=" + prunella::quoted(*state) + ": it must be open, cleared or all"));
     return reply(call.plane.findings(call.caller, filter, page));
   });
 }
@@ -181,12 +181,12 @@ HttpResponse get_audit(const Call& call) {
   std::int64_t after = 0, limit = 100;
   if (const std::string* text = call.request.find_query("after")) {
     auto value = parse_int(*text);
-    if (!value || *value < 0) return problem(invalid_input("after=" + quoted(*text) + ": it must be a sequence, 0 or more"));
+    if (!value || *value < 0) return problem(invalid_input("after=" + prunella::quoted(*text) + ": it must be a sequence, 0 or more"));
     after = *value;
   }
   if (const std::string* text = call.request.find_query("limit")) {
     auto value = parse_int(*text);
-    if (!value || *value < 1 || *value > kAuditPageMax) return problem(invalid_input("limit=" + quoted(*text) + ": it must be from 1 to " + std::to_string(kAuditPageMax)));
+    if (!value || *value < 1 || *value > kAuditPageMax) return problem(invalid_input("limit=" + prunella::quoted(*text) + ": it must be from 1 to " + std::to_string(kAuditPageMax)));
     limit = *value;
   }
   auto entries = call.plane.audit(call.caller, after, limit);
@@ -305,9 +305,9 @@ Found find_route(const HttpRequest& request) {
     allowed += route.method;
   }
   if (allowed.empty()) {
-    found.refusal = problem(not_found("nothing is served at " + quoted(request.path, 200)));
+    found.refusal = problem(not_found("nothing is served at " + prunella::quoted(request.path, 200)));
   } else {
-    found.refusal = problem(405, request.method + " isn't served at " + quoted(request.path, 200) + ", but " + allowed);
+    found.refusal = problem(405, request.method + " isn't served at " + prunella::quoted(request.path, 200) + ", but " + allowed);
     found.refusal.headers.add("Allow", allowed);
   }
   return found;
