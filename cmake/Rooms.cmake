@@ -19,6 +19,10 @@ target_compile_options(prunella_options INTERFACE -Wall -Wextra -Wpedantic -Wsha
                        -ffile-prefix-map=${CMAKE_SOURCE_DIR}=.)
 target_compile_definitions(prunella_options INTERFACE $<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2> _GLIBCXX_ASSERTIONS)
 target_link_options(prunella_options INTERFACE -Wl,-z,relro,-z,now)
+if(CMAKE_UNITY_BUILD)
+  # A class that holds one of its own file's unnamed namespace is fine in a source; only a unity file makes it look like a header's.
+  target_compile_options(prunella_options INTERFACE -Wno-subobject-linkage)
+endif()
 if(PRUNELLA_MOLD AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_link_options(prunella_options INTERFACE -fuse-ld=mold)
 endif()
