@@ -153,7 +153,7 @@ Status ControlPlane::carry(const RolloutId& id, const std::vector<RolloutInput>&
   const Rollout before = view->rollout;
   Rollout rollout = before;
   std::optional<Error> failed;
-  OrderGate gate_now = [&](const Rollout& state, const RolloutHost& host) -> OrderVerdict {
+  OrderGate gate_now = [&](const Rollout& state, const RolloutHost& host) -> GateAnswer {
     auto verdict = ask_gate(state, host, now);
     if (!verdict) {
       // The whole step is given up: what the store can't tell is no ground to skip a host for good.

@@ -260,7 +260,7 @@ class Step {
   void order_wave() {
     for (std::uint64_t i = wave_begin(rollout_, rollout_.wave); i < wave_end(rollout_, rollout_.wave); ++i) {
       if (rollout_.hosts[i].state != RolloutHostState::kPending) continue;
-      OrderVerdict verdict = gate_(rollout_, rollout_.hosts[i]);
+      GateAnswer verdict = gate_(rollout_, rollout_.hosts[i]);
       RolloutHost& host = rollout_.hosts[i];
       switch (verdict.answer) {
         case OrderAnswer::kAllow:

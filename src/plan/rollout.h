@@ -78,11 +78,11 @@ struct RolloutInput {
 
 /// What the gate (decide/gate.h) says to ordering one host now. Rooms don't know each other, so it's passed in.
 enum class OrderAnswer { kAllow, kWait, kDeny };
-struct OrderVerdict {
+struct GateAnswer {
   OrderAnswer answer = OrderAnswer::kDeny;
   std::string reason;
 };
-using OrderGate = std::function<OrderVerdict(const Rollout&, const RolloutHost&)>;
+using OrderGate = std::function<GateAnswer(const Rollout&, const RolloutHost&)>;
 
 /// What the caller does after it has stored the new rollout durably, in this order.
 enum class EffectKind { kOrder, kStop, kNotify };

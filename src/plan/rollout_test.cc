@@ -25,7 +25,7 @@ std::vector<RolloutCandidate> hosts(std::size_t count, std::set<std::size_t> can
 
 const RolloutNames kNames{PlanId("PLN-5k2m9x"), RolloutId("ROL-5k2m9x"), "ada", "security updates", "all"};
 
-OrderVerdict allow(const Rollout&, const RolloutHost&) { return {OrderAnswer::kAllow, ""}; }
+GateAnswer allow(const Rollout&, const RolloutHost&) { return {OrderAnswer::kAllow, ""}; }
 
 /// A rollout that goes on, with what came out of it.
 struct Driven {
@@ -220,7 +220,7 @@ TEST(Rollout, StopsWhenNoCanaryProvedTheChange) {
   EXPECT_EQ(count_hosts(moved.rollout).moved, 1u);
 
   Driven denied(4);
-  denied.gate = [](const Rollout&, const RolloutHost&) { return OrderVerdict{OrderAnswer::kDeny, "no policy"}; };
+  denied.gate = [](const Rollout&, const RolloutHost&) { return GateAnswer{OrderAnswer::kDeny, "no policy"}; };
   denied.give(RolloutInputKind::kApproved);
   EXPECT_EQ(denied.rollout.state, RolloutState::kStopped);
   EXPECT_EQ(denied.rollout.hosts[0].state, RolloutHostState::kSkipped);
@@ -259,7 +259,7 @@ TEST(Rollout, StopsAtAWavesDeadlineAndNotesWhoDidNotAnswer) {
 
 TEST(Rollout, AWaitingHostStaysPendingUntilTheGateAllowsIt) {
   Driven d(4);
-  d.gate = [](const Rollout&, const RolloutHost&) { return OrderVerdict{OrderAnswer::kWait, "the host is late"}; };
+  d.gate = [](const Rollout&, const RolloutHost&) { return GateAnswer{OrderAnswer::kWait, "the host is late"}; };
   d.give(RolloutInputKind::kApproved);
   EXPECT_EQ(d.rollout.hosts[0].state, RolloutHostState::kPending);
   EXPECT_EQ(d.rollout.hosts[0].reason, "waits: the host is late");
@@ -274,7 +274,7 @@ TEST(Rollout, SkipsAnAwayHostInItsWaveButNotBefore) {
   d.health(1, RolloutInputKind::kStale);
   EXPECT_EQ(d.rollout.hosts[1].state, RolloutHostState::kPending);
   d.gate = [](const Rollout&, const RolloutHost& host) {
-    return OrderVerdict{host.index == 1 ? OrderAnswer::kWait : OrderAnswer::kAllow, "late"};
+    return GateAnswer{host.index == 1 ? OrderAnswer::kWait : OrderAnswer::kAllow, "late"};
   };
   d.verify(0);
   d.health(1, RolloutInputKind::kStale);
@@ -398,7 +398,7 @@ TEST(RolloutProperty, HoldsForAnySequenceOfInputs) {
     Driven d(1 + pick(40), options);
     d.gate = [&](const Rollout&, const RolloutHost&) {
       std::size_t roll = pick(20);
-      return OrderVerdict{roll == 0 ? OrderAnswer::kDeny : roll < 4 ? OrderAnswer::kWait : OrderAnswer::kAllow, "dice"};
+      return GateAnswer{roll == 0 ? OrderAnswer::kDeny : roll < 4 ? OrderAnswer::kWait : OrderAnswer::kAllow, "dice"};
     };
     std::set<std::uint64_t> ordered;
     bool approved = false;
