@@ -70,6 +70,12 @@ Result<JournalRecord> read_record(std::string_view payload) {
   return record;
 }
 
+void take_number(ExecutorMemory& memory, std::uint64_t sequence, std::uint64_t epoch, Instant issued) {
+  memory.last_sequence = std::max(memory.last_sequence, sequence);
+  memory.highest_epoch = std::max(memory.highest_epoch, epoch);
+  memory.time_floor = std::max(memory.time_floor, issued);
+}
+
 void spend(ExecutorMemory& memory, const AcceptedRun& accepted, Instant at) {
   auto add = [&](ActionKind kind, std::optional<std::string> unit) { memory.spent.push_back({kind, at, std::move(unit)}); };
   for (const Action& action : accepted.plan.actions) {
@@ -129,8 +135,9 @@ Result<JournalScan> scan_journal(std::string_view bytes) {
 }
 
 Status apply_record(const JournalRecord& record, JournalState& state) {
-  int members = (record.memory ? 1 : 0) + (record.policy ? 1 : 0) + (record.accepted ? 1 : 0) + (record.mark ? 1 : 0) + (record.outcome ? 1 : 0);
+  int members = (record.memory ? 1 : 0) + (record.policy ? 1 : 0) + (record.declined ? 1 : 0) + (record.accepted || record.marks ? 1 : 0) + (record.outcome ? 1 : 0);
   if (members != 1) return corrupt("a journal record with " + std::to_string(members) + " members");
+  if (record.marks && record.marks->empty()) return corrupt("a journal record with no marks");
   ExecutorMemory& memory = state.memory;
   if (record.memory) {
     if (state != JournalState{}) return corrupt("a memory record that isn't the first");
@@ -138,16 +145,16 @@ Status apply_record(const JournalRecord& record, JournalState& state) {
   } else if (record.policy) {
     memory.policy_serial = std::max(memory.policy_serial, record.policy->serial);
     memory.time_floor = std::max(memory.time_floor, record.policy->issued);
+  } else if (record.declined) {
+    take_number(memory, record.declined->sequence, record.declined->epoch, record.declined->issued);
   } else if (record.accepted) {
     if (state.open) return corrupt("run " + record.accepted->run.text() + " was accepted while " + state.open->accepted.run.text() + " was open");
-    memory.last_sequence = std::max(memory.last_sequence, record.accepted->sequence);
-    memory.highest_epoch = std::max(memory.highest_epoch, record.accepted->epoch);
-    memory.time_floor = std::max(memory.time_floor, record.accepted->issued);
+    take_number(memory, record.accepted->sequence, record.accepted->epoch, record.accepted->issued);
     spend(memory, *record.accepted, record.at);
-    state.open = OpenRun{*record.accepted, record.at, {}};
-  } else if (record.mark) {
+    state.open = OpenRun{*record.accepted, record.at, record.marks.value_or(std::vector<RunMark>{})};
+  } else if (record.marks) {
     if (!state.open) return corrupt("a step of a run that isn't open");
-    state.open->marks.push_back(*record.mark);
+    state.open->marks.insert(state.open->marks.end(), record.marks->begin(), record.marks->end());
   } else {
     if (state.open && state.open->accepted.run == record.outcome->run) state.open.reset();
     state.outcomes.push_back(*record.outcome);
@@ -199,12 +206,8 @@ Status Journal::compact(Instant now) {
   if (state_.open) {
     JournalRecord record = at(state_.open->started);
     record.accepted = state_.open->accepted;
+    if (!state_.open->marks.empty()) record.marks = state_.open->marks;
     add(std::move(record));
-    for (const RunMark& mark : state_.open->marks) {
-      JournalRecord step = at(mark.at);
-      step.mark = mark;
-      add(std::move(step));
-    }
   }
   if (auto replaced = file_->replace(bytes); !replaced) {
     broken_ = true;

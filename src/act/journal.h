@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "model/host_state.h"
 #include "model/order.h"
 #include "model/run.h"
 
@@ -77,8 +78,9 @@ constexpr std::array<EnumWord<MarkKind>, 9> enum_words(MarkKind) {
 struct RunMark {
   MarkKind kind = MarkKind::kPrepared;
   Instant at{};
-  std::string subject;              ///< the unit, or a sentence why
-  std::optional<Digest> prestate;   ///< kPrepared: SHA-256 of the run's file
+  std::string subject;                ///< the unit, or a sentence why
+  std::optional<Digest> prestate;     ///< kPrepared: SHA-256 of the run's file
+  std::optional<HostBefore> before;   ///< kPrepared, when the plan changes no package: instead of the run's file
   bool operator==(const RunMark&) const = default;
 };
 template <class F>
@@ -87,6 +89,7 @@ void fields(F& f, RunMark& m) {
   f("at", m.at);
   f("subject", m.subject);
   f("prestate", m.prestate);
+  f("before", m.before);
 }
 
 /// An act that counts against the budget.
@@ -132,13 +135,29 @@ void fields(F& f, PolicyTaken& p) {
   f("issued", p.issued);
 }
 
-/// One line of the journal: exactly one member beside `at` is present.
+/// The number of an order that was in order and yet refused: the refusal has been told, so that order must never be carried out,
+/// whoever keeps a copy of it.
+struct DeclinedOrder {
+  std::uint64_t sequence = 0;
+  std::uint64_t epoch = 0;
+  Instant issued{};
+  bool operator==(const DeclinedOrder&) const = default;
+};
+template <class F>
+void fields(F& f, DeclinedOrder& d) {
+  f("sequence", d.sequence);
+  f("epoch", d.epoch);
+  f("issued", d.issued);
+}
+
+/// One line of the journal: exactly one member beside `at` is present, but for marks that stand with the run they are of.
 struct JournalRecord {
   Instant at{};
   std::optional<ExecutorMemory> memory;  ///< only as the first record
   std::optional<PolicyTaken> policy;
+  std::optional<DeclinedOrder> declined;
   std::optional<AcceptedRun> accepted;
-  std::optional<RunMark> mark;           ///< of the run accepted last
+  std::optional<std::vector<RunMark>> marks;  ///< of the run accepted last, also in this record; never empty
   std::optional<RunOutcome> outcome;     ///< ends the open run; also kept in the first records after a compaction
   bool operator==(const JournalRecord&) const = default;
 };
@@ -147,8 +166,9 @@ void fields(F& f, JournalRecord& r) {
   f("at", r.at);
   f("memory", r.memory);
   f("policy", r.policy);
+  f("declined", r.declined);
   f("accepted", r.accepted);
-  f("mark", r.mark);
+  f("marks", r.marks);
   f("outcome", r.outcome);
 }
 

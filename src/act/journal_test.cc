@@ -60,7 +60,7 @@ JournalRecord record_of(AcceptedRun run) {
 JournalRecord record_of(MarkKind kind) {
   JournalRecord record;
   record.at = kNow;
-  record.mark = RunMark{kind, kNow, "", std::nullopt};
+  record.marks = {RunMark{kind, kNow, "", {}, {}}};
   return record;
 }
 JournalRecord outcome_of(const std::string& run) {
@@ -174,7 +174,7 @@ TEST(Journal, TakesZerosFromASectorOnForATear) {
   Journal journal = *Journal::open(file, kNow);
   whole = file.bytes.size();
   JournalRecord large = record_of(MarkKind::kRevertIntent);
-  large.mark->subject = std::string(3000, 'x');
+  large.marks->front().subject = std::string(3000, 'x');
   ASSERT_TRUE(journal.write(large));
   std::size_t sector = (whole + 1024) / 512 * 512;
   std::fill(file.bytes.begin() + static_cast<std::ptrdiff_t>(sector), file.bytes.end(), '\0');
@@ -191,7 +191,7 @@ TEST(Journal, TakesALastRecordWithAMissingSectorForATearAndAnEarlierOneForDamage
   Journal journal = *Journal::open(file, kNow);
   std::size_t whole = file.bytes.size();
   JournalRecord large = record_of(MarkKind::kRevertIntent);
-  large.mark->subject = std::string(3000, 'x');
+  large.marks->front().subject = std::string(3000, 'x');
   ASSERT_TRUE(journal.write(large));
   std::string last = file.bytes;
   ASSERT_TRUE(journal.write(record_of(MarkKind::kRecovery)));
@@ -245,6 +245,38 @@ TEST(Journal, ForgetsAnOutcomeAndNothingElse) {
   EXPECT_EQ(again.state().memory.last_sequence, 4u);
   EXPECT_EQ(again.state().memory.spent.size(), 2u);
   EXPECT_TRUE(again.state().open);
+}
+
+TEST(Journal, NeverForgetsTheNumberOfADeclinedOrder) {
+  MemoryFile file;
+  Journal journal = *Journal::open(file, kNow);
+  JournalRecord record;
+  record.at = kNow;
+  record.declined = DeclinedOrder{7, 3, kNow + std::chrono::minutes(1)};
+  ASSERT_TRUE(journal.write(record));
+  for (int start = 0; start < 2; ++start) {
+    ExecutorMemory memory = Journal::open(file, kNow)->state().memory;
+    EXPECT_EQ(memory.last_sequence, 7u);
+    EXPECT_EQ(memory.highest_epoch, 3u);
+    EXPECT_EQ(memory.time_floor, kNow + std::chrono::minutes(1));
+    EXPECT_TRUE(memory.spent.empty()) << "nothing was done";
+  }
+}
+
+TEST(Journal, TakesAnAcceptanceTogetherWithItsFirstSteps) {
+  MemoryFile file;
+  Journal journal = *Journal::open(file, kNow);
+  JournalRecord record = record_of(accepted(1));
+  HostBefore before;
+  before.units.push_back({{"web.service", "loaded", "failed", "failed", {}, {}, {}}, false});
+  record.marks = {RunMark{MarkKind::kPrepared, kNow, "", {}, before}, RunMark{MarkKind::kRestartIntent, kNow, "web.service", {}, {}}};
+  ASSERT_TRUE(journal.write(record));
+  auto open = Journal::open(file, kNow)->state().open;
+  ASSERT_TRUE(open);
+  EXPECT_EQ(open->marks, *record.marks);
+  JournalRecord empty;
+  empty.marks.emplace();
+  EXPECT_FALSE(journal.write(empty));
 }
 
 TEST(Journal, RefusesASecondRunWhileOneIsOpen) {

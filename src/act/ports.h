@@ -104,6 +104,9 @@ class UnitTool {
   virtual ~UnitTool() = default;
   /// Every loaded service, socket, timer and path unit, sorted by name. @error kUnavailable
   virtual Result<std::vector<UnitState>> list() = 0;
+  /// The same in a tenth of the time, for whoever is about to restart `named`: of every unit just name, load, active and sub, and of
+  /// these the invocation too. @error kUnavailable
+  virtual Result<std::vector<UnitState>> states(const std::vector<std::string>& named) = 0;
   /// Restarts the unit and waits for it. @error kUnavailable  it failed, or didn't end by the watch's deadline.
   virtual Status restart(const std::string& unit, const ToolWatch& watch) = 0;
 };

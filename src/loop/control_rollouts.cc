@@ -279,7 +279,9 @@ Status ControlPlane::take_outcome(Ingest& in, const RunOutcome& outcome) {
   if (known) {
     run = *std::move(known);
     if (run.host != in.host.id) return denied("the run " + outcome.run.text() + " is another host's");
-    if (run.outcome) return {};  // told before
+    // Told before. But a refusal says that nothing was done, so what was done after all counts above it.
+    bool overtaken = run.outcome && run.outcome->state == RunState::kRefused && outcome.state != RunState::kRefused;
+    if (run.outcome && !overtaken) return {};
   } else {
     run.id = outcome.run;
     run.host = in.host.id;

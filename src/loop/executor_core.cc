@@ -120,6 +120,13 @@ void ExecutorCore::order(const ExecutorRequest& request, const Send& send) {
   OrderContext context{settings_.trust, policy_ ? &*policy_ : nullptr, journal_.state().memory, busy_, frozen_(), journal_.state().outcomes.size(), tools_.clock.now()};
   OrderVerdict verdict = check_order(*request.envelope, context);
   if (const auto* refused = std::get_if<RefusedOrder>(&verdict)) {
+    if (refused->declined) {
+      JournalRecord record;
+      record.at = tools_.clock.now();
+      record.declined = refused->declined;
+      // A refusal that isn't sure to hold isn't told: the next start answers.
+      if (!journal_.write(std::move(record)) && journal_.broken()) return;
+    }
     ExecutorAnswer answer;
     answer.outcome = refusal_outcome(*refused, settings_.trust.host, tools_.clock.now());
     return send(answer);
@@ -139,7 +146,7 @@ void ExecutorCore::order(const ExecutorRequest& request, const Send& send) {
   run(std::move(run_of), send);
 }
 
-std::optional<RefusedOrder> ExecutorCore::standing_refusal(StandingTrigger trigger, const std::string& unit, const Plan& plan) {
+std::optional<RefusedOrder> ExecutorCore::standing_refusal(StandingTrigger trigger, const std::string& unit, const Plan& plan, std::optional<std::vector<UnitState>>& seen) {
   auto no = [&](Refusal code, std::string text) { return RefusedOrder{code, std::move(text), {}, {}, digest_of(plan)}; };
   if (!policy_) return no(Refusal::kNoPolicy, "no signed policy is installed, so nothing is allowed");
   if (policy_->expires <= now()) return no(Refusal::kNoPolicy, "the policy (serial " + std::to_string(policy_->serial) + ") expired at " + to_rfc3339(policy_->expires));
@@ -154,10 +161,11 @@ std::optional<RefusedOrder> ExecutorCore::standing_refusal(StandingTrigger trigg
   if (busy_) return no(Refusal::kBusy, "run " + busy_->text() + " is going on");
   // The agent says that the trigger is there; it has no say in whether it is.
   if (trigger == StandingTrigger::kUnitFailed) {
-    auto units = tools_.units.list();
+    auto units = tools_.units.states({unit});
     if (!units) return no(Refusal::kUnavailable, units.error().text());
     bool failed = std::ranges::any_of(*units, [&](const UnitState& state) { return state.unit.name == unit && state.unit.active == "failed"; });
     if (!failed) return no(Refusal::kWorldMoved, unit + " hasn't failed");
+    seen = *std::move(units);
   } else {
     auto processes = tools_.processes.observe();
     if (!processes) return no(Refusal::kUnavailable, processes.error().text());
@@ -173,7 +181,8 @@ void ExecutorCore::standing(const ExecutorRequest& request, const Send& send) {
   Plan plan = standing_plan(settings_.trust.host, *request.trigger, *request.unit, tools_.clock.now());
   std::string cause = "standing " + std::string(to_text(*request.trigger));
   RunId id = make_id<RunId>("RUN", random_);
-  if (auto refused = standing_refusal(*request.trigger, *request.unit, plan)) {
+  std::optional<std::vector<UnitState>> seen;
+  if (auto refused = standing_refusal(*request.trigger, *request.unit, plan, seen)) {
     refused->run = id;
     ExecutorAnswer answer;
     answer.outcome = refusal_outcome(*refused, settings_.trust.host, tools_.clock.now());
@@ -186,17 +195,17 @@ void ExecutorCore::standing(const ExecutorRequest& request, const Send& send) {
   accepted.cause = cause;
   accepted.digest = digest_of(plan);
   accepted.plan = std::move(plan);
-  run(std::move(accepted), send);
+  run(std::move(accepted), send, std::move(seen));
 }
 
-void ExecutorCore::run(AcceptedRun accepted, const Send& send) {
+void ExecutorCore::run(AcceptedRun accepted, const Send& send, std::optional<std::vector<UnitState>> seen) {
   busy_ = accepted.run;
   Transaction transaction(tools_, journal_, [&](const RunProgress& progress) {
     ExecutorAnswer answer;
     answer.progress = progress;
     send(answer);
   }, frozen_);
-  RunOutcome outcome = transaction.run(std::move(accepted));
+  RunOutcome outcome = transaction.run(std::move(accepted), std::move(seen));
   busy_.reset();
   // What a broken journal holds is uncertain, and so is how the run ends: the next start reads it and goes on from there. An outcome
   // told now could be another one than that; the asker's connection ends with us instead, and he asks again.

@@ -43,8 +43,9 @@ class ExecutorCore {
   void install(const ExecutorRequest& request, const Send& send);
   void order(const ExecutorRequest& request, const Send& send);
   void standing(const ExecutorRequest& request, const Send& send);
-  std::optional<RefusedOrder> standing_refusal(StandingTrigger trigger, const std::string& unit, const Plan& plan);
-  void run(AcceptedRun accepted, const Send& send);
+  /// `seen` gets the units, where they were looked at.
+  std::optional<RefusedOrder> standing_refusal(StandingTrigger trigger, const std::string& unit, const Plan& plan, std::optional<std::vector<UnitState>>& seen);
+  void run(AcceptedRun accepted, const Send& send, std::optional<std::vector<UnitState>> seen = {});
   Instant now() { return time_with_floor(tools_.clock.now(), journal_.state().memory); }
 
   HostTools tools_;

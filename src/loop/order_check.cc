@@ -145,6 +145,7 @@ OrderVerdict check_order(const Envelope& envelope, const OrderContext& context) 
   Counted counted = count_approvals(order, policy, now);
   if (auto denial = permit(policy, order.plan, counted.approvers.size()))
     return no(denial->code, denial->text + (denial->code == Refusal::kNotApproved && !counted.why_not.empty() ? "; " + counted.why_not : ""));
+  refused.declined = DeclinedOrder{order.sequence, order.epoch, order.issued};
   if (auto text = over_budget(policy.budget, context.memory.spent, order.plan, now)) return no(Refusal::kBudget, *text);
   if (context.outcomes_waiting >= kOutcomesMax)
     return no(Refusal::kUnavailable, std::to_string(context.outcomes_waiting) + " outcomes wait to be stored by the control plane, and none may be lost");

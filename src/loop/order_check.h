@@ -27,6 +27,10 @@ struct RefusedOrder {
   std::optional<RunId> run;
   std::optional<OrderId> order;
   Digest digest;  ///< of the plan; zeros while it isn't known
+  /// Present when only the moment was wrong (budget, outcomes waiting, frozen, busy): the refusal uses up the order's number, or a
+  /// copy of it could be carried out after all when the moment is right. An order that nobody approved uses up nothing, or a stolen
+  /// director key could use up every number.
+  std::optional<DeclinedOrder> declined = {};
 };
 using OrderVerdict = std::variant<AcceptedOrder, RefusedOrder>;
 

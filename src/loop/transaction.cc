@@ -74,20 +74,42 @@ void Transaction::begin(const AcceptedRun& accepted, Instant started) {
   outcome_.started = started;
 }
 
-RunOutcome Transaction::run(AcceptedRun accepted) {
-  Instant now = tools_.clock.now();
-  begin(accepted, now);
+RunOutcome Transaction::run(AcceptedRun accepted, std::optional<std::vector<UnitState>> seen) {
+  begin(accepted, tools_.clock.now());
+  if (!touches_packages()) return run_restarts(std::move(seen));
+  if (auto refused = accept({})) return refuse(*refused);
+  if (auto refused = prepare()) return refuse(*refused);
+  return forward();
+}
+
+RunOutcome Transaction::run_restarts(std::optional<std::vector<UnitState>> seen) {
+  auto refused = preconditions(std::move(seen));
+  if (!refused) refused = last_look();
+  std::vector<RunMark> marks;
+  if (std::vector<std::string> ordered = ordered_units(plan()); !refused && !ordered.empty()) {
+    Instant now = tools_.clock.now();
+    marks.push_back({MarkKind::kPrepared, now, "no file is touched", {}, before_});
+    marks.push_back({MarkKind::kRestartIntent, now, ordered.front(), {}, {}});
+    intended_ = ordered.front();
+  }
+  if (auto failed = accept(std::move(marks))) return refuse(*failed);
+  if (refused) return refuse(*refused);
+  prestate_known_ = true;
+  return verify_and_finish();
+}
+
+std::optional<Transaction::Refused> Transaction::accept(std::vector<RunMark> marks) {
   JournalRecord record;
   // Budgets and cooldowns are counted from this moment, and by the time that counts: a clock behind what a signature vouched for
   // would date the act too early, and leave room for the next one.
-  record.at = std::max(now, std::max(journal_.state().memory.time_floor, accepted.issued));
-  record.accepted = std::move(accepted);
+  record.at = std::max(outcome_.started, std::max(journal_.state().memory.time_floor, accepted_.issued));
+  record.accepted = accepted_;
+  if (!marks.empty()) record.marks = std::move(marks);
   // The sequence number is used up before the first effect, or a crash would let the order run twice (ORD-2).
   if (auto written = journal_.write(std::move(record)); !written)
-    return refuse({Refusal::kUnavailable, "the journal can't be written: " + written.error().text()});
+    return Refused{Refusal::kUnavailable, "the journal can't be written: " + written.error().text()};
   tell(RunState::kAccepted, plan().purpose.empty() ? "the order is accepted" : plan().purpose);
-  if (auto refused = prepare()) return refuse(*refused);
-  return forward();
+  return std::nullopt;
 }
 
 RunOutcome Transaction::forward() {
@@ -169,12 +191,16 @@ std::optional<Transaction::Refused> Transaction::prepare() {
   tell(RunState::kStaging, "copying the old and the new set");
   if (auto refused = stage()) return refused;
   if (auto refused = write_prestate()) return refused;
+  return last_look();
+}
+
+std::optional<Transaction::Refused> Transaction::last_look() {
   if (tools_.clock.steady() >= forward_until_) return Refused{Refusal::kUnavailable, "preparing took too long for the deadline of " + to_text(plan().deadline)};
   if (frozen_ && frozen_()) return Refused{Refusal::kFrozen, "root froze this executor while the run was prepared"};
   return std::nullopt;
 }
 
-std::optional<Transaction::Refused> Transaction::preconditions() {
+std::optional<Transaction::Refused> Transaction::preconditions(std::optional<std::vector<UnitState>> seen) {
   if (plan().expectation.stable_for >= plan().deadline * kForwardPercent / 100)
     return Refused{Refusal::kWorldMoved, "units can't be watched for " + to_text(plan().expectation.stable_for) + " within a deadline of " + to_text(plan().deadline)};
   if (touches_packages()) {
@@ -183,10 +209,12 @@ std::optional<Transaction::Refused> Transaction::preconditions() {
     if (auto moved = packages_moved(plan(), *facts)) return Refused{Refusal::kWorldMoved, *moved};
     before_.packages = table_of(*facts);
   }
-  auto units = tools_.units.list();
+  std::vector<std::string> ordered = ordered_units(plan());
+  // Where nothing but restarts is planned, what is slow to ask of every unit can wait until the restart is under way.
+  auto units = seen ? *std::move(seen) : touches_packages() ? tools_.units.list() : tools_.units.states(ordered);
   if (!units) return Refused{Refusal::kUnavailable, "units: " + units.error().text()};
   before_.units = *std::move(units);
-  for (const std::string& name : ordered_units(plan())) {
+  for (const std::string& name : ordered) {
     const UnitState* unit = find_unit(before_.units, name);
     if (!unit || unit->unit.load != "loaded") return Refused{Refusal::kWorldMoved, name + " isn't loaded"};
   }
@@ -312,8 +340,13 @@ std::optional<Transaction::Refused> Transaction::write_prestate() {
 
 Status Transaction::read_prestate() {
   std::optional<Digest> wanted;
-  for (const RunMark& one : journal_.state().open->marks)
+  for (const RunMark& one : journal_.state().open->marks) {
     if (one.prestate) wanted = one.prestate;
+    if (!one.before) continue;
+    before_ = *one.before;
+    prestate_known_ = true;
+    return {};
+  }
   if (!wanted) return not_found("the journal names no state before");
   auto text = tools_.runs.read(accepted_.run);
   if (!text) return std::move(text).error();
@@ -381,7 +414,8 @@ Transaction::Trouble Transaction::restart_units() {
   tell(RunState::kRestarting, "looking for what still runs replaced files");
   auto processes = affected.empty() ? Result<ProcessFacts>(ProcessFacts{}) : tools_.processes.observe();
   if (!processes) return "processes: " + processes.error().text();
-  auto units = tools_.units.list();
+  // A run that has just looked needn't look again.
+  auto units = touches_packages() || !recovered_after_.empty() ? tools_.units.list() : before_.units;
   if (!units) return "units: " + units.error().text();
   auto restart = [&](const std::string& name, bool ordered_by_name) -> Trouble {
     const UnitState* now = find_unit(*units, name);
@@ -390,7 +424,9 @@ Transaction::Trouble Transaction::restart_units() {
     // replaced after that start, as by a package that came later in the same act.
     bool renewed = now && before && now->unit.invocation != before->unit.invocation && is_healthy(*now);
     if ((renewed || !ordered_by_name) && !runs_replaced_files(*processes, name)) return std::nullopt;
-    if (auto marked = mark(MarkKind::kRestartIntent, name); !marked) return "the journal can't be written: " + marked.error().text();
+    if (name != intended_)
+      if (auto marked = mark(MarkKind::kRestartIntent, name); !marked) return "the journal can't be written: " + marked.error().text();
+    intended_.clear();
     tell(RunState::kRestarting, "restarting " + name);
     if (auto restarted = tools_.units.restart(name, watch(forward_until_)); !restarted) return "restarting " + name + ": " + restarted.error().text();
     if (std::ranges::find(outcome_.restarted, name) == outcome_.restarted.end()) outcome_.restarted.push_back(name);
@@ -416,6 +452,10 @@ Transaction::Trouble Transaction::settle(const std::set<std::string>& must_run, 
       checks.push_back(check_units(std::move(units).error(), stable_for));
       return failures_of(checks);
     }
+    // A look before a mere restart doesn't ask who starts on demand. It's set by what a unit is, so it holds for before, too.
+    if (!touches_packages())
+      for (UnitState& before : before_.units)
+        if (const UnitState* state = find_unit(*units, before.unit.name)) before.on_demand = state->on_demand;
     UnitTrouble trouble = unit_trouble(before_.units, *units, must_run, since ? &*since : nullptr);
     Monotonic now = tools_.clock.steady();
     bool late = since ? now >= until : now >= settled_by;
@@ -608,7 +648,7 @@ RunOutcome Transaction::refuse(const Refused& refused) {
 Status Transaction::mark(MarkKind kind, std::string subject, std::optional<Digest> prestate) {
   JournalRecord record;
   record.at = tools_.clock.now();
-  record.mark = RunMark{kind, record.at, std::move(subject), prestate};
+  record.marks = {RunMark{kind, record.at, std::move(subject), prestate, {}}};
   return journal_.write(std::move(record));
 }
 

@@ -50,7 +50,7 @@ inline constexpr int kRestoreTriesMax = 3;
 /// 40 lines, as RunOutcome says.
 inline constexpr std::size_t kOutputLinesMax = 40;
 inline constexpr std::size_t kStepsMax = 200;
-/// 500 ms between two looks at units: a `systemctl show` costs some 10 ms, and systemd's own restart delay is 100 ms.
+/// 500 ms between two looks at units: each asks systemd a few hundred questions, and systemd's own restart delay is 100 ms.
 inline constexpr Duration kUnitLookEvery = Duration(500);
 
 class Transaction {
@@ -61,10 +61,11 @@ class Transaction {
   Transaction(HostTools tools, Journal& journal, Tell tell, std::function<bool()> frozen)
       : tools_(tools), journal_(journal), tell_(std::move(tell)), frozen_(std::move(frozen)) {}
 
-  /// Carries out an accepted run to its end. Its acceptance is in the journal before anything else happens.
+  /// Carries out an accepted run to its end. Its acceptance is in the journal before anything else happens. Whoever has just looked at
+  /// the units, by UnitTool::states() for the units of a plan of mere restarts, gives what he saw.
   /// @return the outcome, which is in the journal too unless that failed; then its state is kEscalated or kRefused and
   ///         Journal::broken() is true: end the program, the next start recovers.
-  RunOutcome run(AcceptedRun accepted);
+  RunOutcome run(AcceptedRun accepted, std::optional<std::vector<UnitState>> seen = {});
 
   /// Ends the journal's open run. Nothing is open: nothing is returned.
   std::optional<RunOutcome> recover();
@@ -78,9 +79,15 @@ class Transaction {
   using Trouble = std::optional<std::string>;
 
   void begin(const AcceptedRun& accepted, Instant started);
+  /// Acceptance and these first marks, in one write. @return why the journal can't take them
+  std::optional<Refused> accept(std::vector<RunMark> marks);
   RunOutcome forward();
+  /// A run that changes no package. All that recovery needs is known before it is accepted, so one write of the journal stands
+  /// between the event and the act.
+  RunOutcome run_restarts(std::optional<std::vector<UnitState>> seen);
   std::optional<Refused> prepare();
-  std::optional<Refused> preconditions();
+  std::optional<Refused> last_look();
+  std::optional<Refused> preconditions(std::optional<std::vector<UnitState>> seen = {});
   std::optional<Refused> space();
   std::optional<Refused> take_lock(Monotonic until);
   std::optional<Refused> stage();
@@ -121,6 +128,7 @@ class Transaction {
   std::string recovered_after_;  ///< the step after which an earlier start ended; empty for a run of this start
   Monotonic forward_until_{};
   Monotonic until_{};
+  std::string intended_;  ///< the unit whose restart the journal announced together with the acceptance, until it's restarted
   HostBefore before_;
   std::vector<FileState> files_;  ///< before the act
   bool prestate_known_ = false;

@@ -257,16 +257,49 @@ TEST(Transaction, CountsItsActFromTheTimeThatASignatureVouchedFor) {
   EXPECT_EQ(journal.state().memory.spent[0].at, run.issued);
 }
 
-TEST(Transaction, RestartsAFailedUnitAndWatchesIt) {
-  ModelHost host = fresh_host();
-  host.unit("cron.service").unit.active = "failed";
+AcceptedRun restart_of_cron() {
   AcceptedRun run = upgrade();
   Action action;
   action.kind = ActionKind::kServiceRestart;
   action.restart = ServiceRestart{"cron.service", "failed"};
   run.plan.actions = {action};
-  EXPECT_EQ(run_on(host, run).state, RunState::kVerified);
+  return run;
+}
+
+TEST(Transaction, RestartsAFailedUnitAndWatchesIt) {
+  ModelHost host = fresh_host();
+  host.unit("cron.service").unit.active = "failed";
+  EXPECT_EQ(run_on(host, restart_of_cron()).state, RunState::kVerified);
   EXPECT_EQ(host.restarts, std::vector<std::string>({"cron.service"}));
+}
+
+TEST(Transaction, AMereRestartThatIsKilledAnywhereIsDoneOnceOrNotBegun) {
+  int not_begun = 0, done = 0;
+  for (long at = 1;; ++at) {
+    ModelHost host = fresh_host();
+    host.unit("cron.service").unit.active = "failed";
+    host.kill_in = at;
+    try {
+      run_on(host, restart_of_cron());
+      break;
+    } catch (const Killed&) {
+    }
+    host.kill_in = -1;
+    auto outcome = start_on(host);
+    Journal journal = *Journal::open(host, host.now());
+    ASSERT_FALSE(journal.state().open) << at;
+    if (!outcome) outcome = journal.state().outcomes.empty() ? RunOutcome{} : journal.state().outcomes.back();
+    EXPECT_LE(host.restarts.size(), 1u) << at;
+    if (host.restarts.empty()) {
+      ++not_begun;
+      EXPECT_NE(outcome->state, RunState::kVerified) << at;
+    } else {
+      ++done;
+      EXPECT_EQ(outcome->state, RunState::kVerified) << at << ": " << outcome->reason;
+    }
+  }
+  EXPECT_GT(not_begun, 0);
+  EXPECT_GT(done, 2);
 }
 
 TEST(Transaction, RepairsWhatDpkgLeftAndEscalatesWhenItCannot) {
@@ -363,7 +396,7 @@ TEST(Resume, FollowsTheTable) {
   run.accepted = upgrade();
   auto with = [&](std::vector<MarkKind> kinds) {
     run.marks.clear();
-    for (MarkKind kind : kinds) run.marks.push_back({kind, {}, "", {}});
+    for (MarkKind kind : kinds) run.marks.push_back({kind, {}, "", {}, {}});
     return resume_of(run);
   };
   using enum MarkKind;

@@ -330,6 +330,22 @@ TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
   EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kVerified);
 }
 
+TEST_F(Fleet, WhatARefusedOrderDidAfterAllCountsAboveTheRefusal) {
+  add_hosts(1);
+  auto plan = make_plan();
+  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
+  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  auto tell = [&](RunState state) {
+    return plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, state)), now_)}, now_), now_).has_value();
+  };
+  ASSERT_TRUE(tell(RunState::kRefused));
+  ASSERT_TRUE(tell(RunState::kReverted));
+  EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kReverted);
+  ASSERT_TRUE(tell(RunState::kRefused));
+  EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kReverted);
+}
+
 TEST_F(Fleet, AClockThatGoesBackMakesNobodyHealthy) {
   add_hosts(1);
   now_ -= std::chrono::hours(24);

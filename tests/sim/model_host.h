@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../support/unit_states.h"
 #include "act/ports.h"
 #include "catalogue.h"
 #include "disk.h"
@@ -80,6 +81,7 @@ class ModelHost : public Clock, public Timer, public PackageTool, public StageTo
   Status remove(const std::string& path) override;
   Result<std::uint64_t> free_bytes(const std::string& path) override;
   Result<std::vector<UnitState>> list() override;
+  Result<std::vector<UnitState>> states(const std::vector<std::string>& named) override { return testing::unit_states(*list(), named); }
   Status restart(const std::string& unit, const ToolWatch& watch) override;
   Result<ProcessFacts> observe() override;
   Result<bool> healthy(const ToolWatch& watch) override;

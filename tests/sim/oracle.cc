@@ -96,6 +96,8 @@ void Oracle::handling(std::size_t number, const Envelope* order, bool standing_r
   if (!payload) return;
   auto read = from_json_text<Order>(as_text(*payload), {3u << 20, 32});
   if (read) truth.looking_at = *std::move(read);
+  if (truth.looking_at && truth.director_signed && truth.looking_at->host == truth.host.id)
+    truth.shown.insert_or_assign(truth.looking_at->sequence, DeclinedOrder{truth.looking_at->sequence, truth.looking_at->epoch, truth.looking_at->issued});
 }
 
 void Oracle::executor_started(std::size_t number) {
@@ -130,13 +132,16 @@ void Oracle::journal_changed(std::size_t number, bool replaced) {
 void Oracle::remembered(std::size_t number, const ExecutorMemory& memory) {
   Truth& truth = truths_[number];
   // A record whose sync failed is on the disk or isn't, and nobody knows; the start after it reads what is there and writes that down
-  // whole. So a policy may be first heard of here. Orders aren't: theirs is a record of its own, also after a compaction.
+  // whole. So a policy and a declined order may be first heard of here. Accepted ones aren't: theirs is a record of its own, also
+  // after a compaction.
   if (memory.policy_serial > truth.policy_serial) {
     auto genuine = policies_.find(memory.policy_serial);
     if (genuine == policies_.end()) fail(number, "I1 policy-signed", "the journal remembers policy " + std::to_string(memory.policy_serial) + ", and no operator signed it");
     truth.policy_serial = memory.policy_serial;
     vouched(number, genuine->second.issued);
   }
+  if (memory.last_sequence > truth.last_sequence)
+    if (auto order = truth.shown.find(memory.last_sequence); order != truth.shown.end()) declined(number, order->second);
   if (memory.time_floor != truth.time_floor) fail(number, "T14 time-floor", "the journal's floor is " + to_rfc3339(memory.time_floor) + ", what was signed for this host vouches for " + to_rfc3339(truth.time_floor));
   if (memory.last_sequence != truth.last_sequence || memory.highest_epoch != truth.highest_epoch)
     fail(number, "I4 sequence-monotone", "the journal remembers sequence " + std::to_string(memory.last_sequence) + " of epoch " + std::to_string(memory.highest_epoch) + ", taken were " + std::to_string(truth.last_sequence) + " of " + std::to_string(truth.highest_epoch));
@@ -153,14 +158,16 @@ void Oracle::take(std::size_t number, const JournalRecord& record, bool again) {
     if (record.policy->serial < truth.policy_serial) fail(number, "I4 policy-monotone", "policy " + std::to_string(record.policy->serial) + " after " + std::to_string(truth.policy_serial));
     truth.policy_serial = record.policy->serial;
     vouched(number, record.policy->issued);
+  } else if (record.declined) {
+    declined(number, *record.declined);
   } else if (record.accepted) {
     if (again && truth.open && truth.open->run == record.accepted->run) {
-      truth.marks.clear();  // they follow
+      truth.marks = record.marks.value_or(std::vector<RunMark>{});
       return;
     }
     accepted(number, record, again);
-  } else if (record.mark) {
-    truth.marks.push_back(*record.mark);
+  } else if (record.marks) {
+    truth.marks.insert(truth.marks.end(), record.marks->begin(), record.marks->end());
   } else if (record.outcome) {
     auto [known, is_new] = truth.outcomes.emplace(record.outcome->run, *record.outcome);
     if (!is_new) {
@@ -171,6 +178,15 @@ void Oracle::take(std::size_t number, const JournalRecord& record, bool again) {
   }
 }
 
+void Oracle::declined(std::size_t number, const DeclinedOrder& order) {
+  Truth& truth = truths_[number];
+  if (auto shown = truth.shown.find(order.sequence); shown == truth.shown.end() || shown->second != order) fail(number, "I4 sequence-declined", "sequence " + std::to_string(order.sequence) + " is used up by no order of its own");
+  if (!truth.sequences.insert(order.sequence).second || order.sequence <= truth.last_sequence) fail(number, "I4 sequence-monotone", "sequence " + std::to_string(order.sequence) + " was declined, the last was " + std::to_string(truth.last_sequence));
+  truth.last_sequence = order.sequence;
+  truth.highest_epoch = std::max(truth.highest_epoch, order.epoch);
+  vouched(number, order.issued);
+}
+
 void Oracle::accepted(std::size_t number, const JournalRecord& record, bool late) {
   Truth& truth = truths_[number];
   const AcceptedRun& run = *record.accepted;
@@ -178,7 +194,7 @@ void Oracle::accepted(std::size_t number, const JournalRecord& record, bool late
   if (!truth.runs.insert(run.run).second) fail(number, "I5 once", run.run.text() + " was accepted twice");
   authorised(number, run, late);
   truth.open = run;
-  truth.marks.clear();
+  truth.marks = record.marks.value_or(std::vector<RunMark>{});
   truth.packages_before = truth.host.model->table;
   truth.files_before = truth.host.model->files;
   truth.units_before = truth.host.model->units;

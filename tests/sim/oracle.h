@@ -110,6 +110,7 @@ class Oracle {
     std::uint64_t last_sequence = 0, highest_epoch = 0, policy_serial = 0;
     Instant time_floor{};
     std::optional<Order> looking_at;
+    std::map<std::uint64_t, DeclinedOrder> shown;  ///< by sequence: orders for this host that a director signed and it saw
     Monotonic looked_at{};
     bool standing_request = false, director_signed = false;
     std::map<RunId, RunOutcome> outcomes;  // that its journal recorded
@@ -131,6 +132,7 @@ class Oracle {
   /// What a compacted journal remembers is what its records said, no less and no more.
   void remembered(std::size_t number, const ExecutorMemory& memory);
   // `late`: seen first when a new start compacted it, since the sync before had failed or its executor died in it
+  void declined(std::size_t number, const DeclinedOrder& order);
   void accepted(std::size_t number, const JournalRecord& record, bool late);
   void authorised(std::size_t number, const AcceptedRun& run, bool late);
   void ended(std::size_t number, const RunOutcome& outcome, bool late);

@@ -10,6 +10,7 @@
 #include "act/journal.h"
 #include "act/ports.h"
 #include "killed.h"
+#include "unit_states.h"
 
 /// A host in memory behind the executor's ports: packages with files, units, a journal file. Before every change it counts down, and
 /// at zero the program is killed (a thrown Killed): what was changed stays, as on a real disk.
@@ -52,6 +53,8 @@ class ModelHost : public Clock,
   Monotonic uptime{};
   long kill_in = -1;                                ///< changes until the program is killed; -1: never
   long changes = 0;
+  long syncs = 0;                                   ///< of the journal
+  std::vector<long> syncs_at_restart;
   bool apt_fails = false;
   bool dpkg_fails = false;
   bool journal_fails = false;
@@ -177,9 +180,11 @@ class ModelHost : public Clock,
 
   // ---- UnitTool, ProcessTool, HealthTool ----
   Result<std::vector<UnitState>> list() override { return unit_list; }
+  Result<std::vector<UnitState>> states(const std::vector<std::string>& named) override { return unit_states(unit_list, named); }
   Status restart(const std::string& name, const ToolWatch&) override {
     change();
     restarts.push_back(name);
+    syncs_at_restart.push_back(syncs);
     stale_units.erase(name);
     UnitState& state = unit(name);
     state.unit.invocation = "invocation-" + std::to_string(restarts.size() + 1);
@@ -222,6 +227,7 @@ class ModelHost : public Clock,
   }
   Status sync() override {
     change();
+    ++syncs;
     return {};
   }
   Status replace(std::string_view bytes) override {

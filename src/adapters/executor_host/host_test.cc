@@ -8,7 +8,7 @@
 #include <fstream>
 
 #include "adapters/executor_host/files.h"
-#include "adapters/executor_host/units.h"
+#include "adapters/executor_host/health.h"
 
 namespace prunella {
 namespace {
@@ -205,23 +205,6 @@ TEST_F(Host, HealthCommandIsAbsentOrAskedOrUnknown) {
   no.argv = {"/usr/bin/false"};
   EXPECT_EQ(*HostHealth(host, yes).healthy(watch), true);
   EXPECT_EQ(*HostHealth(host, no).healthy(watch), false);
-}
-
-TEST(UnitStates, KnowWhoStartsOnDemand) {
-  auto units = parse_unit_states(
-      "Id=ssh.service\nLoadState=loaded\nActiveState=active\nSubState=running\nResult=success\nNRestarts=2\nInvocationID=ab\nType=notify\nTriggeredBy=ssh.socket\n\n"
-      "Id=ssh.socket\nLoadState=loaded\nActiveState=inactive\nSubState=dead\n\n"
-      "Id=hostnamed.service\nLoadState=loaded\nActiveState=active\nSubState=running\nType=dbus\n\n"
-      "Id=a.service\nLoadState=loaded\nActiveState=active\nSubState=running\nTriggeredBy=a.socket\n\n"
-      "Id=a.socket\nLoadState=loaded\nActiveState=active\nSubState=listening\n");
-  ASSERT_TRUE(units);
-  ASSERT_EQ(units->size(), 5u);
-  EXPECT_EQ((*units)[0].unit.name, "a.service");
-  EXPECT_TRUE((*units)[0].on_demand);
-  EXPECT_TRUE((*units)[2].on_demand);
-  EXPECT_EQ((*units)[3].unit.restarts, 2u);
-  EXPECT_FALSE((*units)[3].on_demand);  // its socket isn't listening
-  EXPECT_FALSE(parse_unit_states("no equals sign\n"));
 }
 
 }  // namespace

@@ -8,46 +8,36 @@
 
 namespace prunella {
 
-/// systemd by way of systemctl(1).
-class SystemctlTool : public UnitTool {
+/// systemd over its own socket, which root alone may use and which works while dbus.service is down. Without systemctl(1), since its
+/// start costs some 25 ms of processor time, ten times what systemd needs to answer; without libsystemd, since that brings five
+/// libraries into the root program (TRUST.md EXE-1). Source: org.freedesktop.systemd1(5).
+///
+/// Each call makes a connection of its own: one that stayed open would be sent every change of every unit, and nobody would read it
+/// while the executor waits for orders.
+class SystemdTool : public UnitTool {
  public:
-  explicit SystemctlTool(const HostRoot& root) : root_(root) {}
+  /// Another path than systemd's is for tests.
+  explicit SystemdTool(std::string socket = "/run/systemd/private") : socket_(std::move(socket)) {}
   Result<std::vector<UnitState>> list() override;
+  Result<std::vector<UnitState>> states(const std::vector<std::string>& named) override;
+  /// Queues a restart job, as `systemctl restart` does, and waits for it. @error kUnavailable  also when the connection was lost or the
+  /// deadline came: the job may go on then.
   Status restart(const std::string& unit, const ToolWatch& watch) override;
 
  private:
-  const HostRoot& root_;
+  std::string socket_;
 };
-
-/// What `systemctl show` writes: blocks of Name=value with empty lines between. A block without an Id is skipped.
-/// @error kInvalidInput  a line without '=', or more than kUnitStatesMax blocks.
-Result<std::vector<UnitState>> parse_unit_states(std::string_view text);
-inline constexpr std::size_t kUnitStatesMax = 20'000;  // a container host with a scope and a mount each for 5,000 containers
 
 /// For a tree that isn't booted: it has no units and no processes, and that is a fact.
 class NoUnits : public UnitTool {
  public:
   Result<std::vector<UnitState>> list() override { return std::vector<UnitState>{}; }
+  Result<std::vector<UnitState>> states(const std::vector<std::string>&) override { return std::vector<UnitState>{}; }
   Status restart(const std::string& unit, const ToolWatch&) override { return unavailable(unit + ": a tree that isn't booted has no units"); }
 };
 class NoProcesses : public ProcessTool {
  public:
   Result<ProcessFacts> observe() override { return ProcessFacts{}; }
-};
-
-struct HealthCommand {
-  std::vector<std::string> argv;   ///< empty: none is configured
-  std::string user = "nobody";
-  Duration timeout = std::chrono::seconds(60);
-};
-class HostHealth : public HealthTool {
- public:
-  HostHealth(const HostRoot& root, HealthCommand command) : root_(root), command_(std::move(command)) {}
-  Result<bool> healthy(const ToolWatch& watch) override;
-
- private:
-  const HostRoot& root_;
-  HealthCommand command_;
 };
 
 }  // namespace prunella

@@ -16,6 +16,7 @@
 #include <cstring>
 
 #include "adapters/executor_host/files.h"
+#include "adapters/executor_host/health.h"
 #include "adapters/executor_host/processes.h"
 #include "adapters/executor_host/units.h"
 #include "apps/executor/config.h"
@@ -205,7 +206,7 @@ int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig
   HostTimer timer;
   HostStage stage(root, paths, dpkg);
   HostFiles files(root, paths);
-  SystemctlTool systemctl(root);
+  SystemdTool systemd;
   NoUnits no_units;
   ProcTool proc(root);
   NoProcesses no_processes;
@@ -218,7 +219,7 @@ int serve(const Arguments& arguments, const HostRoot& root, const ExecutorConfig
   HostJournalFile file(root, paths);
   HostPolicyStore policies(root, paths);
   KernelRandom random;
-  UnitTool& units = root.offline() ? static_cast<UnitTool&>(no_units) : systemctl;
+  UnitTool& units = root.offline() ? static_cast<UnitTool&>(no_units) : systemd;
   ProcessTool& processes = root.offline() ? static_cast<ProcessTool&>(no_processes) : proc;
 
   auto journal = Journal::open(file, clock.now());
