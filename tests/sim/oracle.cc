@@ -295,6 +295,7 @@ void Oracle::authorised(std::size_t number, const AcceptedRun& run, bool late) {
     const std::optional<Order>& order = truth.looking_at;
     if (!order || order->id != *run.order || order->run != run.run || order->plan != run.plan) fail(number, "I1 authorised", run.run.text() + " isn't the order that was handed over");
     if (!truth.director_signed) fail(number, "I1 director", run.run.text() + " was signed by no director");
+    if (truth.refused_for_ever.contains(run.run)) fail(number, "I5 refused-for-ever", run.run.text() + " is carried out, and the control plane was told that it is refused");
     if (order->host != truth.host.id || order->plan.host != truth.host.id) fail(number, "I1 host", run.run.text() + " is another host's");
     if (order->expires <= now && !late) fail(number, "T14 expiry", run.run.text() + " had expired at " + to_rfc3339(order->expires) + ", the host's time was " + to_rfc3339(now));
     if (order->issued > now + minutes(5) || order->expires - order->issued > minutes(15)) fail(number, "T14 expiry", run.run.text() + " is of the future, or lives too long");
@@ -553,8 +554,12 @@ void Oracle::outcome_stored(std::size_t number, const RunOutcome& outcome) {
   Truth& truth = truths_[number];
   auto [stored, is_new] = truth.stored.emplace(outcome.run, outcome.state);
   truth.report_counted.reset();
+  const Refusal momentary[] = {Refusal::kBudget, Refusal::kFrozen, Refusal::kBusy};
+  if (outcome.refusal && std::ranges::find(momentary, *outcome.refusal) != std::end(momentary)) truth.refused_for_ever.insert(outcome.run);
   if (!is_new) {
-    if (stored->second != outcome.state) fail(number, "I12 one-outcome", "the control plane changed the outcome of " + outcome.run.text());
+    // What a refused order did after all counts above the refusal: the agent refuses what it can't stage, and a copy may come later.
+    if (stored->second != outcome.state && stored->second != RunState::kRefused) fail(number, "I12 one-outcome", "the control plane changed the outcome of " + outcome.run.text());
+    stored->second = outcome.state;
     return;
   }
   for (const auto& [id, rollout] : rollouts_) {

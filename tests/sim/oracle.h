@@ -106,7 +106,7 @@ class Oracle {
     Monotonic accepted_at{}, executor_since{};
     std::optional<Monotonic> clock_forward;  // as the times of acts
     std::set<std::uint64_t> sequences;
-    std::set<RunId> runs;
+    std::set<RunId> runs, refused_for_ever;
     std::uint64_t last_sequence = 0, highest_epoch = 0, policy_serial = 0;
     Instant time_floor{};
     std::optional<Order> looking_at;
