@@ -1,0 +1,34 @@
+#include "decide/cel/expression.h"
+
+#include "decide/cel/checker.h"
+#include "decide/cel/emitter.h"
+#include "decide/cel/resolver.h"
+
+namespace prunella::cel {
+
+Compiled compile(std::string_view source, const Environment& environment, Slots& slots, const CompileOptions& options) {
+  Compiled compiled;
+  Parsed parsed = parse(source, options.parse);
+  if (!parsed.ast) {
+    compiled.problems = std::move(parsed.problems);
+    return compiled;
+  }
+  const auto ast = std::make_shared<const Ast>(*std::move(parsed.ast));
+  const Resolved resolved = resolve(*ast, environment);
+  Checked checked = check_types(*ast, resolved, environment, options.parse.limits);
+  compiled.type = checked.type;
+  compiled.problems = std::move(checked.problems);
+  if (compiled.problems.empty() && options.wanted && !Substitution().assign(compiled.type, *options.wanted)) {
+    const std::size_t offset = ast->node(ast->root).offset;
+    compiled.problems.push_back({offset, place_of(source, offset), "the expression gives " + to_text(compiled.type), "it must give " + to_text(*options.wanted)});
+  }
+  if (!compiled.problems.empty()) return compiled;
+  Emitted emitted = emit(*ast, resolved, environment, slots);
+  compiled.problems = std::move(emitted.problems);
+  if (!compiled.problems.empty()) return compiled;
+  compiled.program = std::move(emitted.program);
+  compiled.ast = ast;
+  return compiled;
+}
+
+}  // namespace prunella::cel

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "decide/cel/environment.h"
+#include "decide/cel/parser.h"
+#include "decide/cel/program.h"
+#include "decide/cel/slots.h"
+#include "decide/cel/type.h"
+
+namespace prunella::cel {
+
+struct CompileOptions {
+  ParseOptions parse;
+  /// What the expression must give, such as bool for a condition; dyn passes, and the run decides. nullopt: anything.
+  std::optional<Type> wanted;
+};
+
+/// An expression that is ready to run, or what is wrong with it.
+struct Compiled {
+  std::shared_ptr<const Program> program;  ///< nullptr when there are problems
+  std::shared_ptr<const Ast> ast;          ///< for what looks into expressions, such as the index
+  Type type;
+  std::vector<Problem> problems;
+};
+
+/// Parses, checks and compiles. Anything that can be seen to be wrong is a problem, so that a policy with a mistake is refused when it
+/// is loaded and not when it is needed.
+Compiled compile(std::string_view source, const Environment& environment, Slots& slots, const CompileOptions& options = {});
+
+}  // namespace prunella::cel
