@@ -40,6 +40,8 @@ ExitCode run_token_revoke(Session& session, const Invocation& invocation);
 ExitCode run_operator_init(Session& session, const Invocation& invocation);
 ExitCode run_policy_show(Session& session, const Invocation& invocation);
 ExitCode run_policy_sign(Session& session, const Invocation& invocation);
+ExitCode run_cel_eval(Session& session, const Invocation& invocation);
+ExitCode run_cel_conformance(Session& session, const Invocation& invocation);
 ExitCode run_context_ls(Session& session, const Invocation& invocation);
 ExitCode run_context_add(Session& session, const Invocation& invocation);
 ExitCode run_context_use(Session& session, const Invocation& invocation);

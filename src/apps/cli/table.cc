@@ -43,6 +43,7 @@ std::string_view noun_summary(std::string_view noun) {
   if (noun == "token") return "who may use the API";
   if (noun == "policy") return "what hosts may do at all";
   if (noun == "operator") return "whose keys hosts believe";
+  if (noun == "cel") return "the language of policies' conditions";
   if (noun == "context") return "which control plane this program talks to";
   return {};
 }
@@ -257,6 +258,23 @@ const std::vector<Command>& commands() {
        .options = {{"out", 0, "FILE", "write the signed envelope there, for the next operator, instead of handing it in", Values::kFile}},
        .scope = "admin",
        .run = run_policy_sign},
+
+      {.words = {"cel", "eval"},
+       .summary = "the value of one expression of policies' language, on this machine",
+       .description = "EXPR is in the Common Expression Language with all extensions. The variables come from the object in FILE: whole numbers are "
+                      "int, others double, objects are maps. Ends with 1 when the expression ends in an error, with 3 when it depends on what is "
+                      "unknown, with 64 when it is wrong.",
+       .arguments = {{.name = "EXPR"}},
+       .options = {{"bind", 0, "FILE", "a JSON object of variables; - is standard input", Values::kFile},
+                   {"unknown", 0, "NAME", "this variable, or path such as host.labels, is not known", Values::kNone, {}, true}},
+       .examples = {{"prunella cel eval \"event.unit.startsWith('app-')\" --bind event.json", "with event.json: {\"event\": {\"unit\": \"app-1\"}}"},
+                    {"prunella cel eval \"timestamp('2026-03-29T01:30:00Z').getHours('Europe/Berlin')\"", "time zones are known"}},
+       .run = run_cel_eval},
+      {.words = {"cel", "conformance"},
+       .summary = "run the cases of the language's conformance suite in a JSON file",
+       .description = "Names each case that fails or is skipped, with the reason, and ends with the line 'N passed, N failed, N skipped'.",
+       .arguments = {{.name = "FILE", .values = Values::kFile}},
+       .run = run_cel_conformance},
 
       {.words = {"context", "ls"}, .summary = "the control planes that this program knows", .run = run_context_ls},
       {.words = {"context", "add"},

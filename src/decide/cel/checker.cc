@@ -310,7 +310,8 @@ class Checker {
 
   std::string shown_type(const Type& type) const { return to_text(substitution_.apply_or_dyn(type)); }
   std::string near(const std::string& name, const std::vector<std::string>& names) const {
-    const auto found = name.size() <= 100 ? nearest_word(name, names) : std::nullopt;
+    // Any short word is near to a name of one or two letters.
+    const auto found = name.size() > 2 && name.size() <= 100 ? nearest_word(name, names) : std::nullopt;
     return found ? "did you mean " + quoted(*found) + "?" : "";
   }
   Type fail(std::size_t offset, std::string text, std::string hint) {

@@ -23,6 +23,7 @@ class Emitter {
   Emitted run() && {
     visit(ast_.root);
     for (Value& constant : program_->constants) constant.freeze();
+    find_selectors(ast_.root);
     return {std::move(program_), std::move(problems_)};
   }
 
@@ -233,6 +234,38 @@ class Emitter {
       }
       default: return std::nullopt;
     }
+  }
+
+  /// The terms `slot == constant` and `slot in [constants]` of the conjunction at `id`.
+  void find_selectors(NodeId id) {
+    const Node& node = ast_.node(id);
+    if (node.kind != NodeKind::kOperator) return;
+    if (node.op == Operator::kAnd) {
+      for (const NodeId child : node.children) find_selectors(child);
+      return;
+    }
+    if (node.op != Operator::kEqual && node.op != Operator::kIn) return;
+    for (const auto& [side, other] : {std::pair(0, 1), std::pair(1, 0)}) {
+      if (node.op == Operator::kIn && side == 1) return;
+      Selector selector{slot_of(node.children[static_cast<std::size_t>(side)]), {}};
+      if (selector.slot == kNoSlot || !demanded(node.children[static_cast<std::size_t>(other)], node.op == Operator::kIn, selector.values)) continue;
+      program_->selectors.push_back(std::move(selector));
+      return;
+    }
+  }
+  bool demanded(NodeId id, bool list, std::vector<Value>& values) const {
+    const Node& node = ast_.node(id);
+    if (list) {
+      if (node.kind != NodeKind::kList) return false;
+      for (std::size_t i = 0; i < node.children.size(); ++i) {
+        if (node.optionals[i] || !demanded(node.children[i], false, values)) return false;
+      }
+      return true;
+    }
+    if (node.kind != NodeKind::kLiteral || !MapBuilder::is_key(node.literal.kind())) return false;
+    values.push_back(node.literal);
+    values.back().freeze();
+    return true;
   }
 
   std::uint32_t next() const { return static_cast<std::uint32_t>(program_->code.size()); }

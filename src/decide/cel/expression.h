@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "decide/cel/cost.h"
 #include "decide/cel/environment.h"
 #include "decide/cel/parser.h"
 #include "decide/cel/program.h"
@@ -17,6 +18,9 @@ struct CompileOptions {
   ParseOptions parse;
   /// What the expression must give, such as bool for a condition; dyn passes, and the run decides. nullopt: anything.
   std::optional<Type> wanted;
+  /// Refuse what can cost more than this for variables within `sizes`. nullopt: the run's own limit is enough.
+  std::optional<std::uint64_t> cost_max;
+  SizeAssumptions sizes;
 };
 
 /// An expression that is ready to run, or what is wrong with it.
@@ -24,6 +28,7 @@ struct Compiled {
   std::shared_ptr<const Program> program;  ///< nullptr when there are problems
   std::shared_ptr<const Ast> ast;          ///< for what looks into expressions, such as the index
   Type type;
+  std::uint64_t cost_bound = 0;  ///< the most that a run can cost for variables within the options' sizes (cost.h)
   std::vector<Problem> problems;
 };
 

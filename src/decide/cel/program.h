@@ -64,6 +64,12 @@ struct StructPlan {
   std::vector<bool> optionals;
 };
 
+/// What a condition demands: it is false unless the slot's value is one of these. They are bool, int, uint or string.
+struct Selector {
+  SlotId slot = kNoSlot;
+  std::vector<Value> values;  ///< frozen
+};
+
 /// A compiled expression: a flat list of instructions for a stack machine, over slots. Immutable, for any number of threads.
 struct Program {
   std::string source;
@@ -75,6 +81,7 @@ struct Program {
   std::vector<std::vector<bool>> marks;
   std::vector<LoopPlan> loops;
   std::vector<StructPlan> structs;
+  std::vector<Selector> selectors;     ///< of the terms that && joins at the top
   std::uint32_t locals = 0;
 };
 

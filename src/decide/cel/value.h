@@ -206,6 +206,7 @@ class MapBuilder {
   /// False: `key` is there already (the value of the first stays).
   [[nodiscard]] bool add(Value key, Value value);
   static bool is_key(Kind kind) { return kind == Kind::kBool || kind == Kind::kInt || kind == Kind::kUint || kind == Kind::kString; }
+  const Value* find(const Value& key) const { return map_->find(key); }
   Value finish() &&;
 
  private:
