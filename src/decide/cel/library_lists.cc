@@ -13,11 +13,11 @@ namespace {
 
 using Arguments = std::span<const Value>;
 
-Value bad(std::string text) { return Value::error(ErrorCode::kBadArgument, std::move(text)); }
+Value refused(std::string text) { return Value::error(ErrorCode::kBadArgument, std::move(text)); }
 
 Value range(const CallContext& context, Arguments a) {
   const std::int64_t count = a[0].as_int();
-  if (count < 0 || count > kRangeMax) return bad("lists.range takes 0 to " + std::to_string(kRangeMax) + ", and not " + std::to_string(count));
+  if (count < 0 || count > kRangeMax) return refused("lists.range takes 0 to " + std::to_string(kRangeMax) + ", and not " + std::to_string(count));
   if (!context.spend_elements(static_cast<std::size_t>(count))) return over_cost();
   std::vector<Value> values;
   values.reserve(static_cast<std::size_t>(count));
@@ -30,7 +30,7 @@ Value slice(const CallContext& context, Arguments a) {
   const std::int64_t begin = a[1].as_int();
   const std::int64_t end = a[2].as_int();
   if (begin < 0 || end < begin || end > static_cast<std::int64_t>(list.size())) {
-    return bad("slice(" + std::to_string(begin) + ", " + std::to_string(end) + ") is not within a list of " + std::to_string(list.size()));
+    return refused("slice(" + std::to_string(begin) + ", " + std::to_string(end) + ") is not within a list of " + std::to_string(list.size()));
   }
   if (!context.spend_elements(static_cast<std::size_t>(end - begin))) return over_cost();
   return Value::list({list.begin() + begin, list.begin() + end});
@@ -53,7 +53,7 @@ bool flatten_into(const CallContext& context, const std::vector<Value>& list, st
   return true;
 }
 Value flattened(const CallContext& context, const Value& list, std::int64_t depth) {
-  if (depth < 0) return bad("flatten takes a depth of 0 or more, and not " + std::to_string(depth));
+  if (depth < 0) return refused("flatten takes a depth of 0 or more, and not " + std::to_string(depth));
   std::vector<Value> out;
   if (!flatten_into(context, list.as_list(), depth, out)) return over_cost();
   return Value::list(std::move(out));
@@ -73,7 +73,7 @@ Value distinct(const CallContext& context, Arguments a) {
 
 /// `list` in the order of `keys`, which are of one comparable kind; equal keys keep their order.
 Value sorted_by(const CallContext& context, const std::vector<Value>& list, const std::vector<Value>& keys) {
-  if (list.size() != keys.size()) return bad("a list can't be sorted by a list of another length");
+  if (list.size() != keys.size()) return refused("a list can't be sorted by a list of another length");
   const std::size_t rounds = std::bit_width(list.size()) + 1;
   if (!context.budget.spend(list.size() * rounds + 1)) return over_cost();
   for (const Value& key : keys) {

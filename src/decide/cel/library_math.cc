@@ -9,7 +9,7 @@ namespace {
 
 using Arguments = std::span<const Value>;
 
-Value same(const CallContext&, Arguments a) { return a[0]; }
+Value unchanged(const CallContext&, Arguments a) { return a[0]; }
 
 /// The first of the largest (sign 1) or smallest (sign -1).
 template <int Sign>
@@ -77,8 +77,8 @@ Value shift_right(const CallContext&, Arguments a) {  // without the sign, as ex
 
 void add_math(Functions& f) {
   for (const char* type : {"int", "uint", "double"}) {
-    f.add("math.@max", "(" + std::string(type) + ") -> " + type, same);
-    f.add("math.@min", "(" + std::string(type) + ") -> " + type, same);
+    f.add("math.@max", "(" + std::string(type) + ") -> " + type, unchanged);
+    f.add("math.@min", "(" + std::string(type) + ") -> " + type, unchanged);
     f.add("math.@max", "(list(" + std::string(type) + ")) -> " + type, extreme<1>);
     f.add("math.@min", "(list(" + std::string(type) + ")) -> " + type, extreme<-1>);
   }
@@ -87,7 +87,7 @@ void add_math(Functions& f) {
   f.add("math.round", "(double) -> double", rounded<round_half_away>);
   f.add("math.trunc", "(double) -> double", rounded<trunc_of>);
   f.add("math.abs", "(int) -> int", abs_of_int);
-  f.add("math.abs", "(uint) -> uint", same);
+  f.add("math.abs", "(uint) -> uint", unchanged);
   f.add("math.abs", "(double) -> double", abs_of_double);
   f.add("math.sign", "(int) -> int", sign_of_int);
   f.add("math.sign", "(uint) -> uint", sign_of_uint);

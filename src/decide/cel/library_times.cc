@@ -10,7 +10,7 @@ namespace {
 
 using Arguments = std::span<const Value>;
 
-constexpr std::int64_t kNanosPerSecond = 1'000'000'000;
+constexpr std::int64_t kSecondNanos = 1'000'000'000;
 
 /// Seconds east of UTC of "+01:00", "-02:30" or "05:30"; nullopt when the text has another form.
 std::optional<std::int32_t> fixed_offset(std::string_view text) {
@@ -67,7 +67,7 @@ template <std::int64_t UnitNanos>
 Value whole_units(const CallContext&, Arguments a) {
   return Value::integer(a[0].as_duration() / UnitNanos);
 }
-Value duration_milliseconds(const CallContext&, Arguments a) { return Value::integer(a[0].as_duration() % kNanosPerSecond / 1'000'000); }
+Value duration_milliseconds(const CallContext&, Arguments a) { return Value::integer(a[0].as_duration() % kSecondNanos / 1'000'000); }
 
 template <std::int64_t (*Part)(const LocalTime&)>
 void add_part(Functions& f, const char* name) {
@@ -88,9 +88,9 @@ void add_times(Functions& f) {
   add_part<minutes>(f, "getMinutes");
   add_part<seconds>(f, "getSeconds");
   add_part<milliseconds>(f, "getMilliseconds");
-  f.add("getHours", "duration.() -> int", whole_units<3'600 * kNanosPerSecond>);
-  f.add("getMinutes", "duration.() -> int", whole_units<60 * kNanosPerSecond>);
-  f.add("getSeconds", "duration.() -> int", whole_units<kNanosPerSecond>);
+  f.add("getHours", "duration.() -> int", whole_units<3'600 * kSecondNanos>);
+  f.add("getMinutes", "duration.() -> int", whole_units<60 * kSecondNanos>);
+  f.add("getSeconds", "duration.() -> int", whole_units<kSecondNanos>);
   f.add("getMilliseconds", "duration.() -> int", duration_milliseconds);
 }
 
