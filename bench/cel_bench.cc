@@ -1,5 +1,5 @@
-// What expressions cost: one condition run again and again, an event against 1,000 policies, and loading those. One line of JSON a
-// figure.
+// What expressions cost: one condition run again and again, an event against 1,000 policies, and loading those. One line of JSON
+// a figure.
 #include <benchmark/benchmark.h>
 
 #include <cstdio>
@@ -21,8 +21,13 @@ constexpr std::size_t kPolicies = 1'000;
 
 Environment schema() {
   Environment environment;
-  environment.object("Event", {{"unit", Type(TypeKind::kString)}, {"result", Type(TypeKind::kString)}, {"attempts", Type(TypeKind::kInt)}, {"host", Type(TypeKind::kString)}});
-  environment.object("Host", {{"labels", *parse_type("map(string, string)")}, {"kind", Type(TypeKind::kString)}, {"load", Type(TypeKind::kDouble)}});
+  environment.object("Event", {{"unit", Type(TypeKind::kString)},
+                               {"result", Type(TypeKind::kString)},
+                               {"attempts", Type(TypeKind::kInt)},
+                               {"host", Type(TypeKind::kString)}});
+  environment.object(
+      "Host",
+      {{"labels", *parse_type("map(string, string)")}, {"kind", Type(TypeKind::kString)}, {"load", Type(TypeKind::kDouble)}});
   environment.variable("event", Type::object("Event")).variable("host", Type::object("Host"));
   return environment;
 }
@@ -30,15 +35,20 @@ Environment schema() {
 Value event_value() {
   return from_json(*parse_json(R"({"unit": "app-17.service", "result": "exit-code", "attempts": 2, "host": "web-3"})"));
 }
-Value host_value() { return from_json(*parse_json(R"({"labels": {"tier": "web", "ring": "canary"}, "kind": "vm", "load": 0.7})")); }
+Value host_value() {
+  return from_json(*parse_json(R"({"labels": {"tier": "web", "ring": "canary"}, "kind": "vm", "load": 0.7})"));
+}
 
 /// Conditions as policies have them, each about a unit of its own.
 std::string condition(std::size_t number) {
   const std::string unit = "app-" + std::to_string(number) + ".service";
   switch (number % 4) {
     case 0: return "event.unit == '" + unit + "' && event.result in ['exit-code', 'signal', 'watchdog'] && event.attempts <= 3";
-    case 1: return "event.unit == '" + unit + "' && event.result != 'success' && host.labels[?'tier'].orValue('std') != 'control-plane'";
-    case 2: return "host.kind == 'vm' && event.unit in ['" + unit + "', 'other-" + std::to_string(number) + "'] && host.load < 0.9";
+    case 1:
+      return "event.unit == '" + unit +
+             "' && event.result != 'success' && host.labels[?'tier'].orValue('std') != 'control-plane'";
+    case 2:
+      return "host.kind == 'vm' && event.unit in ['" + unit + "', 'other-" + std::to_string(number) + "'] && host.load < 0.9";
     default: return "event.unit == '" + unit + "' && event.unit.startsWith('app-') && event.attempts * 2 < 10";
   }
 }
@@ -65,8 +75,14 @@ void run_one(benchmark::State& state, const char* source) {
   state.SetItemsProcessed(state.iterations());
 }
 
-void evaluations(benchmark::State& state) { run_one(state, "event.unit.startsWith('app-') && event.result in ['exit-code', 'signal', 'watchdog'] && event.attempts <= 3 && host.load < 0.9"); }
-void evaluations_with_a_loop(benchmark::State& state) { run_one(state, "host.labels.exists(k, v, k == 'tier' && v == 'web') && event.unit.matches('^app-[0-9]+[.]service$')"); }
+void evaluations(benchmark::State& state) {
+  run_one(state,
+          "event.unit.startsWith('app-') && event.result in ['exit-code', 'signal', 'watchdog'] && event.attempts <= 3 && "
+          "host.load < 0.9");
+}
+void evaluations_with_a_loop(benchmark::State& state) {
+  run_one(state, "host.labels.exists(k, v, k == 'tier' && v == 'web') && event.unit.matches('^app-[0-9]+[.]service$')");
+}
 
 struct PolicySet {
   Environment environment = schema();
@@ -146,7 +162,8 @@ class JsonLines : public benchmark::BenchmarkReporter {
         continue;
       }
       const double nanos = run.cpu_accumulated_time / static_cast<double>(run.iterations) * 1e9;
-      std::printf("{\"figure\": \"cel %s\", \"cpu_ns\": %.1f, \"per_second\": %.0f}\n", run.benchmark_name().c_str(), nanos, 1e9 / nanos);
+      std::printf("{\"figure\": \"cel %s\", \"cpu_ns\": %.1f, \"per_second\": %.0f}\n", run.benchmark_name().c_str(), nanos,
+                  1e9 / nanos);
     }
   }
 };

@@ -17,14 +17,17 @@ using std::chrono::year;
 constexpr std::int64_t kDaySeconds = 86'400;
 constexpr std::size_t kChangesMax = 10'000;  // the largest file of the database has some 250
 
-std::int64_t floor_days(std::int64_t seconds) { return seconds >= 0 ? seconds / kDaySeconds : -((-seconds + kDaySeconds - 1) / kDaySeconds); }
+std::int64_t floor_days(std::int64_t seconds) {
+  return seconds >= 0 ? seconds / kDaySeconds : -((-seconds + kDaySeconds - 1) / kDaySeconds);
+}
 
 /// Days since 1970 of `day` in the year `y`.
 std::int64_t days_of(const ZoneRuleDay& day, year y) {
   const auto first = sys_days(y / 1 / 1);
   switch (day.kind) {
     case ZoneRuleDay::Kind::kDayOfYear: return (first + days(day.day)).time_since_epoch().count();
-    case ZoneRuleDay::Kind::kJulian: return (first + days(day.day - 1 + (y.is_leap() && day.day >= 60 ? 1 : 0))).time_since_epoch().count();
+    case ZoneRuleDay::Kind::kJulian:
+      return (first + days(day.day - 1 + (y.is_leap() && day.day >= 60 ? 1 : 0))).time_since_epoch().count();
     case ZoneRuleDay::Kind::kMonthWeekDay: break;
   }
   const auto month = y / std::chrono::month(static_cast<unsigned>(day.month));
@@ -55,7 +58,9 @@ class RuleReader {
   }
 
  private:
-  Error wrong() const { return invalid_input(quoted(text_) + " is no rule for a time zone, such as 'CET-1CEST,M3.5.0,M10.5.0/3'"); }
+  Error wrong() const {
+    return invalid_input(quoted(text_) + " is no rule for a time zone, such as 'CET-1CEST,M3.5.0,M10.5.0/3'");
+  }
   char peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   bool take(char c) {
     if (peek() != c) return false;
@@ -161,7 +166,8 @@ Header read_header(ByteReader& reader) {
   header.types = reader.number(4);
   header.letters = reader.number(4);
   header.good = header.good && !reader.cut_off() && header.changes <= kChangesMax && header.types >= 1 && header.types <= 256 &&
-                header.letters <= kChangesMax && header.leaps <= kChangesMax && header.standard_marks <= 256 && header.utc_marks <= 256;
+                header.letters <= kChangesMax && header.leaps <= kChangesMax && header.standard_marks <= 256 &&
+                header.utc_marks <= 256;
   return header;
 }
 

@@ -37,7 +37,8 @@ TEST(ZoneRule, KnowsTheSouthAndFixedZones) {
 }
 
 TEST(ZoneRule, RefusesWhatIsNone) {
-  for (const char* text : {"", "CE", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0", "CET-1CEST,M3.6.0,M10.5.0", "CET-1CEST,M3.5.0,M10.5.0x", "<+01", "CET-1CEST,J0,J5"}) {
+  for (const char* text : {"", "CE", "CET", "CET-1CEST", "CET-1CEST,M3.5.0", "CET-1CEST,M13.5.0,M10.5.0",
+                           "CET-1CEST,M3.6.0,M10.5.0", "CET-1CEST,M3.5.0,M10.5.0x", "<+01", "CET-1CEST,J0,J5"}) {
     EXPECT_FALSE(parse_zone_rule(text)) << text;
   }
 }
@@ -51,13 +52,15 @@ TEST(TimeZone, RefusesAFileThatIsCutOff) {
   ASSERT_TRUE(parse_time_zone(as_bytes(whole)));
   // Without its rule a file still says something, and nothing shorter does.
   const std::size_t rule = whole.rfind('\n', whole.size() - 2);
-  for (std::size_t size = 0; size < rule; size += 7) EXPECT_FALSE(parse_time_zone(as_bytes(std::string_view(whole).substr(0, size)))) << size;
+  for (std::size_t size = 0; size < rule; size += 7)
+    EXPECT_FALSE(parse_time_zone(as_bytes(std::string_view(whole).substr(0, size)))) << size;
 }
 
 // Against the C library, over 250 years.
 TEST(TimeZone, AgreesWithTheCLibrary) {
   std::mt19937_64 random(20260301);
-  for (const char* name : {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns", "Africa/Casablanca", "Pacific/Apia", "Europe/Dublin", "UTC", "America/Sao_Paulo"}) {
+  for (const char* name : {"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "America/St_Johns",
+                           "Africa/Casablanca", "Pacific/Apia", "Europe/Dublin", "UTC", "America/Sao_Paulo"}) {
     std::ifstream in("/usr/share/zoneinfo/" + std::string(name), std::ios::binary);
     std::stringstream bytes;
     bytes << in.rdbuf();

@@ -14,7 +14,9 @@ constexpr std::size_t kNameMax = 64;
 /// "Europe/Berlin", "Etc/GMT+5": begins with a letter and has no dots, so that it stays below the folder.
 bool is_name(std::string_view name) {
   const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  const auto is_good = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '/' || c == '_' || c == '-' || c == '+'; };
+  const auto is_good = [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') || c == '/' || c == '_' || c == '-' || c == '+';
+  };
   return !name.empty() && name.size() <= kNameMax && is_letter(name[0]) && std::all_of(name.begin(), name.end(), is_good);
 }
 

@@ -39,7 +39,8 @@ Result<Json::Object> read_bindings(Session& session, const Invocation& invocatio
   if (!text) return std::move(text).error();
   auto json = parse_json(*text, {kBindBytesMax, 64});
   if (!json) return std::move(json).error().during("reading the variables in " + *path);
-  if (json->as_object() == nullptr) return invalid_input(*path + " must hold an object of variables, and has " + std::string(json->type_name()));
+  if (json->as_object() == nullptr)
+    return invalid_input(*path + " must hold an object of variables, and has " + std::string(json->type_name()));
   return *json->as_object();
 }
 
@@ -54,7 +55,8 @@ cel::SlotId slot_of_path(const cel::Slots& slots, std::string_view path) {
 Json problems_json(const std::vector<cel::Problem>& problems) {
   Json::Array items;
   for (const cel::Problem& problem : problems) {
-    Json item(Json::Object{{"line", Json(problem.place.line)}, {"column", Json(problem.place.column)}, {"text", Json(problem.text)}});
+    Json item(
+        Json::Object{{"line", Json(problem.place.line)}, {"column", Json(problem.place.column)}, {"text", Json(problem.text)}});
     if (!problem.hint.empty()) item["hint"] = Json(problem.hint);
     items.push_back(std::move(item));
   }
@@ -79,17 +81,20 @@ ExitCode show_problems(Session& session, ExitCode code, const std::vector<cel::P
 }
 
 ExitCode show_outcome(Session& session, const cel::Outcome& outcome, std::string_view source) {
-  if (outcome.value.is_error()) return show_problems(session, ExitCode::kFailed, {problem_of(outcome.value.as_error(), source)}, source);
+  if (outcome.value.is_error())
+    return show_problems(session, ExitCode::kFailed, {problem_of(outcome.value.as_error(), source)}, source);
   if (outcome.value.is_unknown()) {
     Json::Array names;
     for (const std::string& name : outcome.value.as_unknown()) names.emplace_back(name);
-    if (!session.print_json(Json(Json::Object{{"unknown", Json(std::move(names))}, {"cost", Json(outcome.cost)}}))) session.print(display_text(cel::to_text(outcome.value), kShownMax) + "\n");
+    if (!session.print_json(Json(Json::Object{{"unknown", Json(std::move(names))}, {"cost", Json(outcome.cost)}})))
+      session.print(display_text(cel::to_text(outcome.value), kShownMax) + "\n");
     return ExitCode::kNothing;
   }
   if (session.form() == Form::kJson || session.form() == Form::kJsonl) {
     auto json = cel::to_json(outcome.value);
     if (!json) return session.fail(json.error());
-    session.print_json(Json(Json::Object{{"value", *std::move(json)}, {"type", Json(cel::type_name(outcome.value.kind()))}, {"cost", Json(outcome.cost)}}));
+    session.print_json(Json(Json::Object{
+        {"value", *std::move(json)}, {"type", Json(cel::type_name(outcome.value.kind()))}, {"cost", Json(outcome.cost)}}));
     return ExitCode::kOk;
   }
   session.print(display_text(cel::to_text(outcome.value), kShownMax) + "\n");
@@ -130,21 +135,27 @@ ExitCode run_cel_conformance(Session& session, const Invocation& invocation) {
   const auto notes_json = [](const std::vector<cel::ConformanceNote>& notes) {
     Json::Array items;
     for (const auto& note : notes) {
-      items.emplace_back(Json::Object{{"file", Json(note.file)}, {"name", Json(note.name)}, {"expression", Json(note.expression)}, {"reason", Json(note.reason)}});
+      items.emplace_back(Json::Object{{"file", Json(note.file)},
+                                      {"name", Json(note.name)},
+                                      {"expression", Json(note.expression)},
+                                      {"reason", Json(note.reason)}});
     }
     return Json(std::move(items));
   };
   const bool good = report->failed.empty();
-  if (session.print_json(Json(Json::Object{{"passed", Json(report->passed)}, {"failed", notes_json(report->failed)}, {"skipped", notes_json(report->skipped)}}))) {
+  if (session.print_json(Json(Json::Object{
+          {"passed", Json(report->passed)}, {"failed", notes_json(report->failed)}, {"skipped", notes_json(report->skipped)}}))) {
     return good ? ExitCode::kOk : ExitCode::kFailed;
   }
   const auto line = [](std::string_view what, const cel::ConformanceNote& note) {
-    return std::string(what) + "  " + shown(note.file) + "  " + shown(note.name) + ": " + shown(cut_text(note.expression, 200)) + "\n      " + shown(note.reason) + "\n";
+    return std::string(what) + "  " + shown(note.file) + "  " + shown(note.name) + ": " + shown(cut_text(note.expression, 200)) +
+           "\n      " + shown(note.reason) + "\n";
   };
   std::string out;
   for (const auto& note : report->skipped) out += line("skip", note);
   for (const auto& note : report->failed) out += line("FAIL", note);
-  out += std::to_string(report->passed) + " passed, " + std::to_string(report->failed.size()) + " failed, " + std::to_string(report->skipped.size()) + " skipped\n";
+  out += std::to_string(report->passed) + " passed, " + std::to_string(report->failed.size()) + " failed, " +
+         std::to_string(report->skipped.size()) + " skipped\n";
   session.print(out);
   return good ? ExitCode::kOk : ExitCode::kFailed;
 }

@@ -39,7 +39,8 @@ Ended run(const std::vector<std::string>& words, const std::string& input = "") 
 }
 
 TEST(CelCommands, EvalPrintsTheValue) {
-  const Ended plain = run({"cel", "eval", "event.unit.startsWith('app-') ? [event.n * 2, 1u] : []", "--bind", "-"}, R"({"event": {"unit": "app-1", "n": 4}})");
+  const Ended plain = run({"cel", "eval", "event.unit.startsWith('app-') ? [event.n * 2, 1u] : []", "--bind", "-"},
+                          R"({"event": {"unit": "app-1", "n": 4}})");
   EXPECT_EQ(plain.code, ExitCode::kOk) << plain.err;
   EXPECT_EQ(plain.out, "[8, 1u]\n");
   const Ended json = run({"cel", "eval", "{'a': b'x', 'b': duration('90m')}", "--json"});
@@ -48,7 +49,9 @@ TEST(CelCommands, EvalPrintsTheValue) {
   EXPECT_THAT(json.out, HasSubstr("5400s"));
 }
 
-TEST(CelCommands, EvalKnowsTimeZones) { EXPECT_EQ(run({"cel", "eval", "timestamp('2026-03-29T01:30:00Z').getHours('Europe/Berlin')"}).out, "3\n"); }
+TEST(CelCommands, EvalKnowsTimeZones) {
+  EXPECT_EQ(run({"cel", "eval", "timestamp('2026-03-29T01:30:00Z').getHours('Europe/Berlin')"}).out, "3\n");
+}
 
 TEST(CelCommands, EvalPointsAtAMistake) {
   const Ended ended = run({"cel", "eval", "evnt.unit == 'a'", "--bind", "-"}, R"({"event": {}})");
@@ -62,7 +65,8 @@ TEST(CelCommands, EvalEndsDifferentlyForErrorsAndUnknowns) {
   const Ended error = run({"cel", "eval", "1 / (size('a') - 1)"});
   EXPECT_EQ(error.code, ExitCode::kFailed);
   EXPECT_THAT(error.err, HasSubstr("division by zero"));
-  const Ended unknown = run({"cel", "eval", "host.up && ring == 'canary'", "--bind", "-", "--unknown", "host.up"}, R"({"host": {}, "ring": "canary"})");
+  const Ended unknown = run({"cel", "eval", "host.up && ring == 'canary'", "--bind", "-", "--unknown", "host.up"},
+                            R"({"host": {}, "ring": "canary"})");
   EXPECT_EQ(unknown.code, ExitCode::kNothing);
   EXPECT_EQ(unknown.out, "unknown(host.up)\n");
 }

@@ -27,22 +27,37 @@ enum class NodeKind : std::uint8_t {
 };
 
 enum class Operator : std::uint8_t {
-  kNot, kNegate, kMultiply, kDivide, kModulo, kAdd, kSubtract,
-  kLess, kLessEqual, kGreater, kGreaterEqual, kEqual, kNotEqual, kIn, kAnd, kOr, kConditional,
+  kNot,
+  kNegate,
+  kMultiply,
+  kDivide,
+  kModulo,
+  kAdd,
+  kSubtract,
+  kLess,
+  kLessEqual,
+  kGreater,
+  kGreaterEqual,
+  kEqual,
+  kNotEqual,
+  kIn,
+  kAnd,
+  kOr,
+  kConditional,
 };
 /// "&&", "in", "?:", ...
 std::string_view shown(Operator op);
 
-/// What a comprehension makes of its range. One variable is an element of a list or a key of a map, two are index and element or key
-/// and value.
+/// What a comprehension makes of its range. One variable is an element of a list or a key of a map, two are index and element or
+/// key and value.
 enum class LoopKind : std::uint8_t {
-  kAll,          ///< children[1] of every element, as && has it
-  kExists,       ///< children[1] of some element, as || has it
-  kExistsOne,    ///< children[1] of exactly one
-  kFilter,       ///< the list of the elements (or keys) for which children[1] is true
-  kMap,          ///< the list of children[2] of each element for which children[1] (if there) is true
-  kMapValues,    ///< the map with the same keys and children[2] as values; children[1] as in kMap
-  kMapEntries,   ///< the map made of the entries of the maps children[2]; children[1] as in kMap
+  kAll,         ///< children[1] of every element, as && has it
+  kExists,      ///< children[1] of some element, as || has it
+  kExistsOne,   ///< children[1] of exactly one
+  kFilter,      ///< the list of the elements (or keys) for which children[1] is true
+  kMap,         ///< the list of children[2] of each element for which children[1] (if there) is true
+  kMapValues,   ///< the map with the same keys and children[2] as values; children[1] as in kMap
+  kMapEntries,  ///< the map made of the entries of the maps children[2]; children[1] as in kMap
 };
 
 struct Node {

@@ -39,7 +39,8 @@ class Calculator {
   static std::string first_lines(const std::vector<Problem>& problems) {
     std::string text;
     for (const Problem& problem : problems) {
-      text += std::to_string(problem.place.line) + ":" + std::to_string(problem.place.column) + " " + problem.text + (problem.hint.empty() ? "" : "; " + problem.hint) + "\n";
+      text += std::to_string(problem.place.line) + ":" + std::to_string(problem.place.column) + " " + problem.text +
+              (problem.hint.empty() ? "" : "; " + problem.hint) + "\n";
     }
     if (!text.empty()) text.pop_back();
     return text;

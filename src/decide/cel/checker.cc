@@ -74,7 +74,8 @@ class Checker {
       case Meaning::kLocal: return locals_[meaning.number];
       case Meaning::kVariable: return *environment_.variable_type(meaning.name);
       case Meaning::kType: return Type::type_of(denoted_type(meaning.name).value_or(Type()));
-      case Meaning::kNothing: return fail(node.offset, "there is no variable " + quoted(node.name), near(node.name, environment_.variable_names()));
+      case Meaning::kNothing:
+        return fail(node.offset, "there is no variable " + quoted(node.name), near(node.name, environment_.variable_names()));
       default: break;
     }
     const Type operand = visit(node.children[0]);
@@ -96,7 +97,8 @@ class Checker {
       case TypeKind::kParameter: return {};
       case TypeKind::kMap:
         if (substitution_.assign(Type(TypeKind::kString), type.parameter(0))) return type.parameter(1);
-        return fail(node.offset, "a map whose keys are " + to_text(type.parameter(0)) + " has no field " + quoted(node.name), "index it with [...]");
+        return fail(node.offset, "a map whose keys are " + to_text(type.parameter(0)) + " has no field " + quoted(node.name),
+                    "index it with [...]");
       case TypeKind::kOptional: {
         const Type inner = field_type(node, type.parameter(0));
         return inner.is(TypeKind::kOptional) ? inner : Type::optional(inner);
@@ -105,7 +107,8 @@ class Checker {
         if (!environment_.has_object(type.name())) return {};
         const Type* field = environment_.field_type(type.name(), node.name);
         if (field != nullptr) return *field;
-        return fail(node.offset, "an object " + quoted(type.name()) + " has no field " + quoted(node.name), near(node.name, environment_.field_names(type.name())));
+        return fail(node.offset, "an object " + quoted(type.name()) + " has no field " + quoted(node.name),
+                    near(node.name, environment_.field_names(type.name())));
       }
       default: return fail(node.offset, "a value of type " + to_text(type) + " has no field " + quoted(node.name), "");
     }
@@ -116,7 +119,8 @@ class Checker {
     const Type yes = visit(node.children[1]);
     const Type no = visit(node.children[2]);
     if (!substitution_.assign(condition, Type(TypeKind::kBool))) {
-      return fail(ast_.node(node.children[0]).offset, "the condition before '?' is of type " + shown_type(condition), "it must be bool");
+      return fail(ast_.node(node.children[0]).offset, "the condition before '?' is of type " + shown_type(condition),
+                  "it must be bool");
     }
     return substitution_.join(yes, no);
   }
@@ -128,13 +132,16 @@ class Checker {
     if (const auto type = overload_type(*set, false, operands)) return *type;
     std::vector<std::string> given;
     for (const Type& operand : operands) given.push_back(shown_type(operand));
-    return fail(node.offset, "'" + std::string(shown(node.op)) + "' does not take " + join(given, " and "), conversion_hint(operands));
+    return fail(node.offset, "'" + std::string(shown(node.op)) + "' does not take " + join(given, " and "),
+                conversion_hint(operands));
   }
   std::string conversion_hint(const std::vector<Type>& operands) const {
     if (operands.size() != 2) return "";
     const Type a = substitution_.apply(operands[0]);
     const Type b = substitution_.apply(operands[1]);
-    const auto is_number = [](const Type& type) { return type.is(TypeKind::kInt) || type.is(TypeKind::kUint) || type.is(TypeKind::kDouble); };
+    const auto is_number = [](const Type& type) {
+      return type.is(TypeKind::kInt) || type.is(TypeKind::kUint) || type.is(TypeKind::kDouble);
+    };
     if (!(a == b) && is_number(a) && is_number(b)) return "convert one with " + to_text(a) + "(...) or " + to_text(b) + "(...)";
     return "";
   }
@@ -146,11 +153,13 @@ class Checker {
     const Type container = through ? operand.parameter(0) : operand;
     Type element;
     if (container.is(TypeKind::kList)) {
-      if (!substitution_.assign(key, Type(TypeKind::kInt))) return fail(node.offset, "a list is indexed by int, and not by " + shown_type(key), "");
+      if (!substitution_.assign(key, Type(TypeKind::kInt)))
+        return fail(node.offset, "a list is indexed by int, and not by " + shown_type(key), "");
       element = container.parameter(0);
     } else if (container.is(TypeKind::kMap)) {
       if (!substitution_.assign(key, container.parameter(0))) {
-        return fail(node.offset, "this map is indexed by " + shown_type(container.parameter(0)) + ", and not by " + shown_type(key), "");
+        return fail(node.offset,
+                    "this map is indexed by " + shown_type(container.parameter(0)) + ", and not by " + shown_type(key), "");
       }
       element = container.parameter(1);
     } else if (!container.is_open() && !container.is(TypeKind::kParameter) && !container.is(TypeKind::kObject)) {
@@ -171,25 +180,29 @@ class Checker {
     for (std::size_t i = member ? 1 : 0; i < arguments.size(); ++i) given.push_back(shown_type(arguments[i]));
     std::vector<std::string> wanted;
     for (const Overload& overload : set->overloads) wanted.push_back(to_text(overload));
-    std::string text = quoted(meaning.name) + " can't be called as " + (member ? shown_type(arguments[0]) + "." : "") + "(" + join(given, ", ") + ")";
+    std::string text = quoted(meaning.name) + " can't be called as " + (member ? shown_type(arguments[0]) + "." : "") + "(" +
+                       join(given, ", ") + ")";
     return fail(node.offset, std::move(text), "it takes " + join(wanted, " or "));
   }
 
   Type unknown_function(const Node& node, const std::string& name, bool member) {
     if (member) {
       const NodeId first = first_of_chain(ast_, node.children[0]);
-      const bool nothing = first != kNoNode && resolved_.of(first).meaning == Meaning::kOpen && ast_.node(first).kind == NodeKind::kName;
+      const bool nothing =
+          first != kNoNode && resolved_.of(first).meaning == Meaning::kOpen && ast_.node(first).kind == NodeKind::kName;
       // lists.rnge(3): the target was meant as the beginning of a name.
       if (nothing || (first != kNoNode && resolved_.of(first).meaning == Meaning::kNothing)) {
         const std::string full = dotted_name(ast_, node.children[0]) + "." + name;
-        if (auto hint = near(full, environment_.function_names(false)); !hint.empty()) return fail(node.offset, "there is no function " + quoted(full), hint);
+        if (auto hint = near(full, environment_.function_names(false)); !hint.empty())
+          return fail(node.offset, "there is no function " + quoted(full), hint);
       }
     }
     for (std::size_t i = 0; i < node.children.size(); ++i) visit(node.children[i]);
     return fail(node.offset, "there is no function " + quoted(name), near(name, environment_.function_names(member)));
   }
 
-  /// The result of the overload that takes these arguments; of several, dyn unless all results are the same. nullopt: none takes them.
+  /// The result of the overload that takes these arguments; of several, dyn unless all results are the same. nullopt: none takes
+  /// them.
   std::optional<Type> overload_type(const FunctionSet& set, bool member, const std::vector<Type>& arguments) {
     const std::size_t start = substitution_.mark();
     std::optional<Type> result;
@@ -246,7 +259,8 @@ class Checker {
 
   Type list_type(const Node& node) {
     std::optional<Type> element;
-    for (std::size_t i = 0; i < node.children.size(); ++i) element = joined(element, element_type(node.children[i], node.optionals[i]));
+    for (std::size_t i = 0; i < node.children.size(); ++i)
+      element = joined(element, element_type(node.children[i], node.optionals[i]));
     return Type::list(element ? *element : substitution_.fresh());
   }
 
@@ -256,8 +270,11 @@ class Checker {
     for (std::size_t i = 0; i < node.children.size(); i += 2) {
       const Type this_key = visit(node.children[i]);
       const Type plain = substitution_.apply(this_key);
-      const bool good = plain.is_open() || plain.is(TypeKind::kParameter) || plain.is(TypeKind::kBool) || plain.is(TypeKind::kInt) || plain.is(TypeKind::kUint) || plain.is(TypeKind::kString);
-      if (!good) fail(ast_.node(node.children[i]).offset, "a map's key is of type " + shown_type(plain), "it must be bool, int, uint or string");
+      const bool good = plain.is_open() || plain.is(TypeKind::kParameter) || plain.is(TypeKind::kBool) ||
+                        plain.is(TypeKind::kInt) || plain.is(TypeKind::kUint) || plain.is(TypeKind::kString);
+      if (!good)
+        fail(ast_.node(node.children[i]).offset, "a map's key is of type " + shown_type(plain),
+             "it must be bool, int, uint or string");
       key = joined(key, this_key);
       value = joined(value, element_type(node.children[i + 1], node.optionals[i / 2]));
     }
@@ -305,7 +322,8 @@ class Checker {
     }
     const Type entries = Type::map(substitution_.fresh(), substitution_.fresh());
     if (substitution_.assign(result, entries)) return entries;
-    return fail(ast_.node(node.children[2]).offset, "transformMapEntry makes maps, and this is of type " + shown_type(result), "write {key: value}");
+    return fail(ast_.node(node.children[2]).offset, "transformMapEntry makes maps, and this is of type " + shown_type(result),
+                "write {key: value}");
   }
 
   std::string shown_type(const Type& type) const { return to_text(substitution_.apply_or_dyn(type)); }
@@ -315,7 +333,8 @@ class Checker {
     return found ? "did you mean " + quoted(*found) + "?" : "";
   }
   Type fail(std::size_t offset, std::string text, std::string hint) {
-    if (out_.problems.size() < limits_.problems_max) out_.problems.push_back({offset, place_of(ast_.source, offset), std::move(text), std::move(hint)});
+    if (out_.problems.size() < limits_.problems_max)
+      out_.problems.push_back({offset, place_of(ast_.source, offset), std::move(text), std::move(hint)});
     return Type(TypeKind::kError);
   }
 

@@ -12,8 +12,10 @@ using testing::HasSubstr;
 
 Environment fleet() {
   Environment environment;
-  environment.object("Event", {{"unit", Type(TypeKind::kString)}, {"attempts", Type(TypeKind::kInt)}, {"at", Type(TypeKind::kTimestamp)}});
-  environment.object("Host", {{"labels", *parse_type("map(string, string)")}, {"packages", *parse_type("list(Package)")}, {"extra", Type()}});
+  environment.object("Event",
+                     {{"unit", Type(TypeKind::kString)}, {"attempts", Type(TypeKind::kInt)}, {"at", Type(TypeKind::kTimestamp)}});
+  environment.object(
+      "Host", {{"labels", *parse_type("map(string, string)")}, {"packages", *parse_type("list(Package)")}, {"extra", Type()}});
   environment.object("Package", {{"name", Type(TypeKind::kString)}, {"cvss", *parse_type("nullable(double)")}});
   environment.variable("event", Type::object("Event")).variable("host", Type::object("Host"));
   return environment;
@@ -54,8 +56,10 @@ TEST(CelChecker, AsksWhatWasMeant) {
 
 TEST(CelChecker, RefusesWhatNoOverloadTakes) {
   EXPECT_EQ(problems("event.unit + 1"), "1:12 '+' does not take string and int");
-  EXPECT_EQ(problems("event.attempts == 1.5"), "1:16 '==' does not take int and double; convert one with int(...) or double(...)");
-  EXPECT_THAT(problems("event.unit.contains(1)"), HasSubstr("'contains' can't be called as string.(int); it takes string.(string)"));
+  EXPECT_EQ(problems("event.attempts == 1.5"),
+            "1:16 '==' does not take int and double; convert one with int(...) or double(...)");
+  EXPECT_THAT(problems("event.unit.contains(1)"),
+              HasSubstr("'contains' can't be called as string.(int); it takes string.(string)"));
   EXPECT_THAT(problems("event.unit ? 1 : 2"), HasSubstr("it must be bool"));
   EXPECT_THAT(problems("event.attempts.all(x, true)"), HasSubstr("goes over a list or a map"));
   EXPECT_THAT(problems("host.packages['a']"), HasSubstr("a list is indexed by int"));
@@ -65,7 +69,8 @@ TEST(CelChecker, RefusesWhatNoOverloadTakes) {
 }
 
 TEST(CelChecker, TellsAllMistakesAndEachOnce) {
-  EXPECT_EQ(problems("event.x > 1 && event.y > 2"), "1:7 an object 'Event' has no field 'x'\n1:22 an object 'Event' has no field 'y'");
+  EXPECT_EQ(problems("event.x > 1 && event.y > 2"),
+            "1:7 an object 'Event' has no field 'x'\n1:22 an object 'Event' has no field 'y'");
   EXPECT_EQ(problems("event.x + 1 + 2 + 3 > 1"), "1:7 an object 'Event' has no field 'x'");
 }
 
@@ -79,7 +84,8 @@ TEST(CelChecker, DemandsTheTypeThatIsWanted) {
 }
 
 TEST(CelType, TextsReadBack) {
-  for (const char* text : {"int", "list(string)", "map(string, list(dyn))", "optional_type(int)", "net.IP", "Host", "nullable(bool)", "tuple(T, U)", "type(int)"}) {
+  for (const char* text : {"int", "list(string)", "map(string, list(dyn))", "optional_type(int)", "net.IP", "Host",
+                           "nullable(bool)", "tuple(T, U)", "type(int)"}) {
     const auto type = parse_type(text);
     ASSERT_TRUE(type) << text;
     EXPECT_EQ(to_text(*type), text);

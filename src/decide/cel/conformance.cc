@@ -114,7 +114,8 @@ bool is_exactly(const Value& a, const Value& b) {
 
 /// Why a case can't run here, empty when it can.
 std::string reason_to_skip(const Case& one) {
-  for (const std::string_view message : {"TestAllTypes", "TestRequired", "NestedEnum", "GlobalEnum", "TestMessage", "cel.expr.conformance.proto"}) {
+  for (const std::string_view message :
+       {"TestAllTypes", "TestRequired", "NestedEnum", "GlobalEnum", "TestMessage", "cel.expr.conformance.proto"}) {
     if (one.expression.find(message) != std::string::npos) return "needs the protobuf types of " + std::string(message);
   }
   if (one.bindings != nullptr && one.bindings->as_object() != nullptr) {
@@ -122,7 +123,8 @@ std::string reason_to_skip(const Case& one) {
       if (!read_value(value)) return "the variable " + quoted(name) + " is a protobuf message that the file leaves out";
     }
   }
-  if (one.value != nullptr && !one.value->is_null() && !read_value(*one.value)) return "the result is a protobuf message that the file leaves out";
+  if (one.value != nullptr && !one.value->is_null() && !read_value(*one.value))
+    return "the result is a protobuf message that the file leaves out";
   if (one.check_only && one.value != nullptr && one.value->is_null() && one.expression.find("msg.") != std::string::npos) {
     return "checks fields of a protobuf message";
   }
@@ -146,7 +148,8 @@ class Runner {
     environment.container(one.container);
     if (one.check_only) add_suite_functions(environment);
     const Json::Object none;
-    const Json::Object& bindings = one.bindings != nullptr && one.bindings->as_object() != nullptr ? *one.bindings->as_object() : none;
+    const Json::Object& bindings =
+        one.bindings != nullptr && one.bindings->as_object() != nullptr ? *one.bindings->as_object() : none;
     for (const auto& [name, value] : bindings) environment.variable(name);
     ParseOptions options;
     options.macros = !one.no_macros;
@@ -162,7 +165,8 @@ class Runner {
   }
 
  private:
-  std::string evaluate(const Case& one, const Ast& ast, const Resolved& resolved, const Environment& environment, const Json::Object& bindings) {
+  std::string evaluate(const Case& one, const Ast& ast, const Resolved& resolved, const Environment& environment,
+                       const Json::Object& bindings) {
     Slots slots;
     const Emitted emitted = emit(ast, resolved, environment, slots);
     Activation activation(slots);
@@ -198,8 +202,10 @@ Result<Case> read_case(const Json& json) {
   one.error = flag("error");
   one.bindings = json.find("bind");
   one.value = json.find("value");
-  if (one.value == nullptr && !one.error) return invalid_input("the case " + quoted(one.name) + " has neither 'value' nor 'error'");
-  if (one.value != nullptr && one.value->is_null() && !one.check_only) return invalid_input("the case " + quoted(one.name) + " has no value");
+  if (one.value == nullptr && !one.error)
+    return invalid_input("the case " + quoted(one.name) + " has neither 'value' nor 'error'");
+  if (one.value != nullptr && one.value->is_null() && !one.check_only)
+    return invalid_input("the case " + quoted(one.name) + " has no value");
   return one;
 }
 
@@ -208,7 +214,8 @@ Result<Case> read_case(const Json& json) {
 Result<ConformanceReport> run_conformance(std::string_view json, TimeZones& zones) {
   auto suite = parse_json(json, {kSuiteBytesMax, 64});
   if (!suite) return std::move(suite).error();
-  if (suite->as_array() == nullptr) return invalid_input("a list of cases is wanted, and this is " + std::string(suite->type_name()));
+  if (suite->as_array() == nullptr)
+    return invalid_input("a list of cases is wanted, and this is " + std::string(suite->type_name()));
   ConformanceReport report;
   Runner runner(zones);
   for (const Json& json_case : *suite->as_array()) {

@@ -26,7 +26,8 @@ struct ConformanceReport {
 };
 
 /// Runs cases of the Common Expression Language's conformance suite, in the form of a JSON list:
-///   {"file", "name", "expr", "container", "bind": {name: value}, "value": value or "error": true, "check_only", "dm": macros off,
+///   {"file", "name", "expr", "container", "bind": {name: value}, "value": value or "error": true, "check_only", "dm": macros
+///   off,
 ///    "proto": needs protobuf messages}
 /// with values {"int"|"uint"|"double"|"string"|"bool"|"null"|"type": text}, {"bytes": [number]}, {"list": [value]} and
 /// {"map": [[key, value]]}. Cases that need other messages than google.protobuf's well-known ones are skipped with that reason.

@@ -40,7 +40,8 @@ ConformanceReport run_file(const std::string& path) {
   auto report = run_conformance(read(path), zones);
   EXPECT_TRUE(report) << path << ": " << (report ? "" : report.error().text());
   if (!report) return {};
-  for (const ConformanceNote& note : report->failed) ADD_FAILURE() << note.file << " " << note.name << ": " << note.expression << "\n" << note.reason;
+  for (const ConformanceNote& note : report->failed)
+    ADD_FAILURE() << note.file << " " << note.name << ": " << note.expression << "\n" << note.reason;
   return *std::move(report);
 }
 
@@ -52,7 +53,8 @@ TEST(CelConformance, OurOwnCasesPass) {
 
 TEST(CelConformance, TheSharedSuitePasses) {
   const char* data = std::getenv("PRUNELLA_SHARED_DATA");
-  const std::string path = (data != nullptr ? std::string(data) : std::string(PRUNELLA_SOURCE_DIR) + "/../shared/data") + "/cel/conformance.json";
+  const std::string path =
+      (data != nullptr ? std::string(data) : std::string(PRUNELLA_SOURCE_DIR) + "/../shared/data") + "/cel/conformance.json";
   if (!std::ifstream(path)) GTEST_SKIP() << path << " is not here";
   const ConformanceReport report = run_file(path);
   EXPECT_GE(report.passed, 1'000u);
@@ -63,7 +65,8 @@ TEST(CelConformance, SaysWhatIsWrongWithAFile) {
   TestZones zones;
   EXPECT_NE(run_conformance("{}", zones).error().text().find("a list of cases is wanted"), std::string::npos);
   EXPECT_NE(run_conformance("[{}]", zones).error().text().find("'expr'"), std::string::npos);
-  EXPECT_NE(run_conformance(R"([{"file": "f", "name": "n", "expr": "1"}])", zones).error().text().find("neither"), std::string::npos);
+  EXPECT_NE(run_conformance(R"([{"file": "f", "name": "n", "expr": "1"}])", zones).error().text().find("neither"),
+            std::string::npos);
 }
 
 TEST(CelConformance, ReportsAWrongValueAndAMessage) {

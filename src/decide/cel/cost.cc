@@ -25,8 +25,8 @@ constexpr std::uint64_t kScalarText = 64;  // the longest text of a number, time
 
 /// How large a value can be.
 struct Shape {
-  std::uint64_t size = 0;   ///< bytes of a text, elements of a list or map; the larger for what may be either
-  std::uint64_t parts = 1;  ///< the value with all within it
+  std::uint64_t size = 0;                ///< bytes of a text, elements of a list or map; the larger for what may be either
+  std::uint64_t parts = 1;               ///< the value with all within it
   std::shared_ptr<const Shape> element;  ///< nullptr: as large as this itself
 };
 std::uint64_t text_units(const Shape& shape) { return shape.size / 8 + 1; }
@@ -88,7 +88,8 @@ class Estimator {
 
  private:
   static Shape literal_shape(const Value& value) {
-    return value.is(Kind::kString) || value.is(Kind::kBytes) ? text_shape(value.as_text().size()) : Shape{0, 1, std::make_shared<const Shape>()};
+    return value.is(Kind::kString) || value.is(Kind::kBytes) ? text_shape(value.as_text().size())
+                                                             : Shape{0, 1, std::make_shared<const Shape>()};
   }
 
   Shape type_shape(const Type& type) const {
@@ -127,7 +128,9 @@ class Estimator {
     // What is declared about a field is closer than what is known of the whole.
     const Type& type = checked_.types[id];
     const bool declared = !type.is_open() && !type.is(TypeKind::kOptional) && comes_from_variable(id);
-    return {plus(operand.cost, 1), node.presence ? Shape{0, 1, nullptr} : declared ? type_shape(type) : element_of(operand.shape)};
+    return {plus(operand.cost, 1), node.presence ? Shape{0, 1, nullptr}
+                                   : declared    ? type_shape(type)
+                                                 : element_of(operand.shape)};
   }
   bool comes_from_variable(NodeId id) const {
     const NodeId first = first_of_chain(ast_, id);
@@ -181,7 +184,9 @@ class Estimator {
       if (node.kind == NodeKind::kMap && i % 2 == 0) continue;
       element = element ? larger(*element, child.shape) : child.shape;
     }
-    return {cost, {node.kind == NodeKind::kMap ? count / 2 : count, parts, std::make_shared<const Shape>(element.value_or(Shape{0, 1, std::make_shared<const Shape>()}))}};
+    return {cost,
+            {node.kind == NodeKind::kMap ? count / 2 : count, parts,
+             std::make_shared<const Shape>(element.value_or(Shape{0, 1, std::make_shared<const Shape>()}))}};
   }
 
   Estimate loop(NodeId id, const Node& node) {
@@ -190,7 +195,8 @@ class Estimator {
     // A key is no larger than what a map's parts hold; a list's element is what it is.
     const Shape element = element_of(range.shape);
     const Type& type = checked_.types[node.children[0]];
-    const Shape key = type.is(TypeKind::kMap) ? larger(type_shape(type.parameter(0)), text_shape(times(8, range.shape.parts))) : element;
+    const Shape key =
+        type.is(TypeKind::kMap) ? larger(type_shape(type.parameter(0)), text_shape(times(8, range.shape.parts))) : element;
     locals_[local] = node.names.size() == 1 ? larger(key, element) : key;
     if (node.names.size() == 2) locals_[local + 1] = element;
     std::uint64_t round = 1;
@@ -232,12 +238,15 @@ class Estimator {
       shapes.push_back(std::move(argument.shape));
     }
     shapes.resize(std::max<std::size_t>(shapes.size(), 4));
-    const Node* pattern = meaning.name == "matches" && node.children.size() == first + 2 ? &ast_.node(node.children[first + 1]) : nullptr;
+    const Node* pattern =
+        meaning.name == "matches" && node.children.size() == first + 2 ? &ast_.node(node.children[first + 1]) : nullptr;
     const Estimate work = function(meaning.name, shapes, pattern, node.children.size() - first, id);
     return {plus(cost, work.cost), work.shape};
   }
 
-  static std::uint64_t search(const std::vector<Shape>& a) { return plus(text_units(a[0]), times(text_units(a[0]), a[1].size / 64)); }
+  static std::uint64_t search(const std::vector<Shape>& a) {
+    return plus(text_units(a[0]), times(text_units(a[0]), a[1].size / 64));
+  }
   static std::uint64_t sort_rounds(const Shape& list) { return static_cast<std::uint64_t>(std::bit_width(list.size)) + 1; }
 
   std::uint64_t match_cost(const Shape& text, const Shape& pattern, const Node* literal) const {
@@ -246,18 +255,24 @@ class Estimator {
     }
     // RE2 keeps a program below its memory limit; an instruction takes 16 bytes.
     const std::uint64_t program = static_cast<std::uint64_t>(kPatternBytesMax) / 16;
-    return plus(compile_cost(std::min<std::uint64_t>(pattern.size, UINT64_MAX / 64)), 1, times(text_units(text), 1 + program / 64));
+    return plus(compile_cost(std::min<std::uint64_t>(pattern.size, UINT64_MAX / 64)), 1,
+                times(text_units(text), 1 + program / 64));
   }
 
   /// What a function spends, and how large its result is.
-  Estimate function(const std::string& name, const std::vector<Shape>& a, const Node* pattern, std::size_t count, NodeId id) const {
+  Estimate function(const std::string& name, const std::vector<Shape>& a, const Node* pattern, std::size_t count,
+                    NodeId id) const {
     const Shape scalar{0, 1, std::make_shared<const Shape>()};
-    const auto is = [&](std::initializer_list<std::string_view> names) { return std::find(names.begin(), names.end(), name) != names.end(); };
-    if (is({"dyn", "optional.of", "optional.ofNonZeroValue", "value", "math.@max", "math.@min"})) return {plus(a[0].size, 1), larger(a[0], element_of(a[0]))};
+    const auto is = [&](std::initializer_list<std::string_view> names) {
+      return std::find(names.begin(), names.end(), name) != names.end();
+    };
+    if (is({"dyn", "optional.of", "optional.ofNonZeroValue", "value", "math.@max", "math.@min"}))
+      return {plus(a[0].size, 1), larger(a[0], element_of(a[0]))};
     if (is({"or", "orValue"})) return {0, larger(a[0], a[1])};
     if (is({"first", "last"})) return {0, element_of(a[0])};
     if (is({"string", "bytes"})) return {text_units(a[0]), text_shape(std::max(a[0].size, kScalarText))};
-    if (is({"charAt", "substring", "trim", "lowerAscii", "upperAscii", "base64.decode"})) return {text_units(a[0]), text_shape(a[0].size)};
+    if (is({"charAt", "substring", "trim", "lowerAscii", "upperAscii", "base64.decode"}))
+      return {text_units(a[0]), text_shape(a[0].size)};
     if (is({"strings.quote", "base64.encode"})) return {plus(times(2, a[0].size), 1), text_shape(plus(times(2, a[0].size), 4))};
     if (is({"contains", "indexOf", "lastIndexOf"})) return {search(a), scalar};
     if (is({"startsWith", "endsWith"})) return {text_units(a[1]), scalar};
@@ -279,7 +294,8 @@ class Estimator {
     }
     if (name == "format") {
       const std::uint64_t clauses = plus(a[0].size / 2, 1);  // each at most 1,400 bytes beyond its value (%.1000f)
-      return {plus(times(3, a[0].size), times(200, clauses), times(20, a[1].parts)), text_shape(plus(a[0].size, times(1'400, clauses), times(80, a[1].parts)))};
+      return {plus(times(3, a[0].size), times(200, clauses), times(20, a[1].parts)),
+              text_shape(plus(a[0].size, times(1'400, clauses), times(80, a[1].parts)))};
     }
     if (name == "reverse") return {plus(a[0].size, 1), a[0]};
     if (is({"slice", "optional.unwrap", "unwrapOpt"})) return {plus(a[0].size, 1), a[0]};

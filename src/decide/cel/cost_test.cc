@@ -38,24 +38,60 @@ TEST(CelCost, RefusesWhatCanCostTooMuch) {
 
 // The bound is one: no run within the sizes costs more.
 TEST(CelCost, NoRunCostsMoreThanItsBound) {
-  const std::string json = R"({"s": "the quick brown fox", "t": "o", "n": 7, "l": [3, 1, 2, 3], "w": ["b", "a", "c", "a"], "m": {"a": 1, "b": 2, "c": 3},
+  const std::string json =
+      R"({"s": "the quick brown fox", "t": "o", "n": 7, "l": [3, 1, 2, 3], "w": ["b", "a", "c", "a"], "m": {"a": 1, "b": 2, "c": 3},
                               "d": {"deep": [{"x": "y"}, {"x": "zzzzzzzzzzzzzzzz"}]}})";
   Environment environment;
   environment.variable("s", *parse_type("string")).variable("t", *parse_type("string")).variable("n", *parse_type("int"));
-  environment.variable("l", *parse_type("list(int)")).variable("w", *parse_type("list(string)")).variable("m", *parse_type("map(string, int)")).variable("d");
+  environment.variable("l", *parse_type("list(int)"))
+      .variable("w", *parse_type("list(string)"))
+      .variable("m", *parse_type("map(string, int)"))
+      .variable("d");
   CompileOptions options;
   options.sizes = {4, 19, 40};  // just what the values have, so that the bound has no slack from them
   NoTimeZones zones;
   Evaluator evaluator(zones);
   const auto values = parse_json(json);
-  for (const char* source : {
-           "s + t + s == t", "s.contains(t) && s.startsWith('the') || s.endsWith(t)", "s.matches('q.*k')", "s.matches(t)", "s.replace(t, s)", "s.split('')", "s.split(t).join(s)",
-           "w.join(s)", "'%s and %d and %.100f and %s and %s'.format([s, n, 1.5, m, d])", "l.sort()", "w.sort()", "w.sortBy(x, x.size())", "w.distinct()", "[l, l].flatten()",
-           "lists.range(n)", "l.map(x, l.map(y, x * y))", "l.filter(x, x > 1).map(x, string(x) + s)", "w.exists(x, x.matches(t))", "m.transformMap(k, v, k + s)",
-           "m.transformMapEntry(k, v, {k + k: v})", "m.all(k, k in w)", "d == d", "d.deep.map(x, x.x + s)", "d.deep.exists(x, x.x == s)", "cel.bind(x, [s, s, s], [x, x, x]) == [[s]]",
-           "l in [l, [1], [3, 1, 2, 3]]", "strings.quote(s).reverse().upperAscii()", "base64.decode(base64.encode(bytes(s)))", "n > 3 ? s.split('') : w", "optional.of(s).optMap(x, x + x).orValue(t)",
-           "l[?9].orValue(n) + l.first().value()", "{s: l, t: l}[t].reverse()", "s < t || s >= t", "math.greatest(l) + math.least(1, n)", "s.substring(1, 3).indexOf(t) + s.lastIndexOf('o')",
-           "[?optional.of(s), ?optional.none()].size()", "timestamp('2020-01-01T00:00:00Z').getFullYear() + duration('1h').getHours()", "d.deep.map(x, x).distinct()", "w.map(x, s)", "l.existsOne(i, v, i == v)"}) {
+  for (const char* source : {"s + t + s == t",
+                             "s.contains(t) && s.startsWith('the') || s.endsWith(t)",
+                             "s.matches('q.*k')",
+                             "s.matches(t)",
+                             "s.replace(t, s)",
+                             "s.split('')",
+                             "s.split(t).join(s)",
+                             "w.join(s)",
+                             "'%s and %d and %.100f and %s and %s'.format([s, n, 1.5, m, d])",
+                             "l.sort()",
+                             "w.sort()",
+                             "w.sortBy(x, x.size())",
+                             "w.distinct()",
+                             "[l, l].flatten()",
+                             "lists.range(n)",
+                             "l.map(x, l.map(y, x * y))",
+                             "l.filter(x, x > 1).map(x, string(x) + s)",
+                             "w.exists(x, x.matches(t))",
+                             "m.transformMap(k, v, k + s)",
+                             "m.transformMapEntry(k, v, {k + k: v})",
+                             "m.all(k, k in w)",
+                             "d == d",
+                             "d.deep.map(x, x.x + s)",
+                             "d.deep.exists(x, x.x == s)",
+                             "cel.bind(x, [s, s, s], [x, x, x]) == [[s]]",
+                             "l in [l, [1], [3, 1, 2, 3]]",
+                             "strings.quote(s).reverse().upperAscii()",
+                             "base64.decode(base64.encode(bytes(s)))",
+                             "n > 3 ? s.split('') : w",
+                             "optional.of(s).optMap(x, x + x).orValue(t)",
+                             "l[?9].orValue(n) + l.first().value()",
+                             "{s: l, t: l}[t].reverse()",
+                             "s < t || s >= t",
+                             "math.greatest(l) + math.least(1, n)",
+                             "s.substring(1, 3).indexOf(t) + s.lastIndexOf('o')",
+                             "[?optional.of(s), ?optional.none()].size()",
+                             "timestamp('2020-01-01T00:00:00Z').getFullYear() + duration('1h').getHours()",
+                             "d.deep.map(x, x).distinct()",
+                             "w.map(x, s)",
+                             "l.existsOne(i, v, i == v)"}) {
     Slots slots;
     const Compiled compiled = compile(source, environment, slots, options);
     ASSERT_TRUE(compiled.program) << render(compiled.problems, source);

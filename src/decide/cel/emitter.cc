@@ -115,7 +115,8 @@ class Emitter {
     if (node.op != Operator::kIn && first.op == Op::kConstant && second.op == Op::kSlot) std::swap(first, second);
     if (first.op != Op::kSlot || second.op != Op::kConstant) return false;
     remove_from(begin);
-    add(id, node.op == Operator::kIn ? Op::kSlotInConstant : Op::kSlotIsConstant, static_cast<std::uint8_t>(node.op), first.b, second.b);
+    add(id, node.op == Operator::kIn ? Op::kSlotInConstant : Op::kSlotIsConstant, static_cast<std::uint8_t>(node.op), first.b,
+        second.b);
     return true;
   }
 
@@ -248,7 +249,9 @@ class Emitter {
     for (const auto& [side, other] : {std::pair(0, 1), std::pair(1, 0)}) {
       if (node.op == Operator::kIn && side == 1) return;
       Selector selector{slot_of(node.children[static_cast<std::size_t>(side)]), {}};
-      if (selector.slot == kNoSlot || !demanded(node.children[static_cast<std::size_t>(other)], node.op == Operator::kIn, selector.values)) continue;
+      if (selector.slot == kNoSlot ||
+          !demanded(node.children[static_cast<std::size_t>(other)], node.op == Operator::kIn, selector.values))
+        continue;
       program_->selectors.push_back(std::move(selector));
       return;
     }
@@ -284,7 +287,9 @@ class Emitter {
     return static_cast<std::uint32_t>(program_->constants.size() - 1);
   }
   void add_constant(NodeId id, Value value) { add(id, Op::kConstant, 0, constant(std::move(value))); }
-  void add_failure(NodeId id, std::string text) { add(id, Op::kFail, 0, constant(Value::error(ErrorCode::kNoValue, std::move(text)))); }
+  void add_failure(NodeId id, std::string text) {
+    add(id, Op::kFail, 0, constant(Value::error(ErrorCode::kNoValue, std::move(text))));
+  }
   std::uint32_t function(const std::shared_ptr<const FunctionSet>& set) {
     auto& functions = program_->functions;
     const auto found = std::find(functions.begin(), functions.end(), set);

@@ -13,7 +13,8 @@ namespace prunella::cel {
 
 struct Emitted {
   std::shared_ptr<const Program> program;
-  std::vector<Problem> problems;  ///< constants that can be seen to be wrong, such as a pattern; the program fails there in the run
+  std::vector<Problem>
+      problems;  ///< constants that can be seen to be wrong, such as a pattern; the program fails there in the run
 };
 
 /// Turns a resolved tree into a program. Constant parts are worked out now. What has no meaning (an unknown name, a function that

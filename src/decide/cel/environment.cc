@@ -68,14 +68,28 @@ std::vector<std::string> Environment::function_names(bool member) const {
   std::vector<std::string> names;
   for (const auto& [name, set] : (own_ ? *own_ : standard_functions()).all()) {
     if (name.find('@') != std::string::npos || name.front() == '_') continue;
-    if (std::any_of(set->overloads.begin(), set->overloads.end(), [&](const Overload& o) { return o.member == member; })) names.push_back(name);
+    if (std::any_of(set->overloads.begin(), set->overloads.end(), [&](const Overload& o) { return o.member == member; }))
+      names.push_back(name);
   }
   return names;
 }
 
 std::optional<Type> denoted_type(std::string_view name) {
-  static constexpr std::array<std::string_view, 15> kNames{"bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type",
-                                                          "optional_type", "google.protobuf.Timestamp", "google.protobuf.Duration", "net.IP", "net.CIDR"};
+  static constexpr std::array<std::string_view, 15> kNames{"bool",
+                                                           "int",
+                                                           "uint",
+                                                           "double",
+                                                           "string",
+                                                           "bytes",
+                                                           "list",
+                                                           "map",
+                                                           "null_type",
+                                                           "type",
+                                                           "optional_type",
+                                                           "google.protobuf.Timestamp",
+                                                           "google.protobuf.Duration",
+                                                           "net.IP",
+                                                           "net.CIDR"};
   if (std::find(kNames.begin(), kNames.end(), name) == kNames.end()) return std::nullopt;
   auto type = parse_type(name);
   if (!type) return std::nullopt;

@@ -13,8 +13,8 @@
 
 namespace prunella::cel {
 
-/// What expressions may name: variables with their types, objects with their fields, functions, and the container whose names need no
-/// prefix. Declare everything first, then compile; it must outlive the programs' compilation, not the programs.
+/// What expressions may name: variables with their types, objects with their fields, functions, and the container whose names
+/// need no prefix. Declare everything first, then compile; it must outlive the programs' compilation, not the programs.
 class Environment {
  public:
   /// With the standard library and all extensions.

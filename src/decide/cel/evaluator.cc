@@ -6,15 +6,17 @@
 
 namespace prunella::cel {
 
-namespace {
-
-
-}  // namespace
+namespace {}  // namespace
 
 class Evaluator::Run {
  public:
   Run(Evaluator& machine, const Program& program, Activation& activation, std::uint64_t cost_max)
-      : stack_(machine.stack_), locals_(machine.locals_), loops_(machine.loops_), program_(program), activation_(activation), budget_(cost_max),
+      : stack_(machine.stack_),
+        locals_(machine.locals_),
+        loops_(machine.loops_),
+        program_(program),
+        activation_(activation),
+        budget_(cost_max),
         context_{budget_, machine.zones_} {
     stack_.clear();
     loops_.clear();
@@ -89,7 +91,8 @@ class Evaluator::Run {
   }
   /// A result that may be a fresh error: it arose here.
   Value placed(Value value) const {
-    if (value.is_error()) [[unlikely]] value.set_error_offset(program_.offsets[at_]);
+    if (value.is_error()) [[unlikely]]
+      value.set_error_offset(program_.offsets[at_]);
     return value;
   }
   void replace_top(Value value) { top() = placed(std::move(value)); }
@@ -133,7 +136,8 @@ class Evaluator::Run {
   void matches(const Pattern& pattern) {
     if (!top().is_proper()) return;
     if (!top().is(Kind::kString)) {
-      replace_top(Value::error(ErrorCode::kNoSuchOverload, "'matches' takes a string, and not " + std::string(type_name(top().kind()))));
+      replace_top(
+          Value::error(ErrorCode::kNoSuchOverload, "'matches' takes a string, and not " + std::string(type_name(top().kind()))));
       return;
     }
     if (!budget_.spend(pattern.cost(top().as_text().size()))) return;
@@ -145,7 +149,8 @@ class Evaluator::Run {
     if (condition.is_true()) return at_ + 1;
     if (condition.is_false()) return i.b;
     if (condition.is_proper()) {
-      condition = placed(Value::error(ErrorCode::kNoSuchOverload, "the condition before '?' must be bool, and is " + std::string(type_name(condition.kind()))));
+      condition = placed(Value::error(ErrorCode::kNoSuchOverload, "the condition before '?' must be bool, and is " +
+                                                                      std::string(type_name(condition.kind()))));
     }
     stack_.push_back(std::move(condition));
     return i.c;
@@ -172,7 +177,8 @@ class Evaluator::Run {
   }
   bool marked(std::uint32_t marks, std::size_t number) const { return marks != 0 && program_.marks[marks - 1][number]; }
   Value not_optional(const Value& value) const {
-    return placed(Value::error(ErrorCode::kNoSuchOverload, "a '?' stands before an optional value only, and not before " + std::string(type_name(value.kind()))));
+    return placed(Value::error(ErrorCode::kNoSuchOverload, "a '?' stands before an optional value only, and not before " +
+                                                               std::string(type_name(value.kind()))));
   }
 
   void make_list(std::size_t count, std::uint32_t marks) {
@@ -201,7 +207,9 @@ class Evaluator::Run {
       Value& key = given[2 * n];
       Value* value = &given[2 * n + 1];
       if (!MapBuilder::is_key(key.kind())) {
-        return replace(2 * count, placed(Value::error(ErrorCode::kNoSuchOverload, "a map's key must be bool, int, uint or string, and not " + std::string(type_name(key.kind())))));
+        return replace(2 * count,
+                       placed(Value::error(ErrorCode::kNoSuchOverload, "a map's key must be bool, int, uint or string, and not " +
+                                                                           std::string(type_name(key.kind())))));
       }
       Value inner;
       if (marked(marks, n)) {
@@ -216,7 +224,8 @@ class Evaluator::Run {
     replace(2 * count, std::move(map).finish());
   }
   Value repeated_key(const Value& key) const {
-    return placed(Value::error(ErrorCode::kBadArgument, "a map has a key twice" + (key.is(Kind::kString) ? ": " + quoted(key.as_text()) : "")));
+    return placed(Value::error(ErrorCode::kBadArgument,
+                               "a map has a key twice" + (key.is(Kind::kString) ? ": " + quoted(key.as_text()) : "")));
   }
 
   void make_struct(const StructPlan& plan) {
@@ -246,7 +255,8 @@ class Evaluator::Run {
       return plan.next;
     }
     if (top().is_proper()) {
-      replace_top(Value::error(ErrorCode::kNoSuchOverload, "a macro goes over a list or a map, and not over " + std::string(type_name(top().kind()))));
+      replace_top(Value::error(ErrorCode::kNoSuchOverload,
+                               "a macro goes over a list or a map, and not over " + std::string(type_name(top().kind()))));
     }
     return plan.end;
   }
@@ -300,7 +310,8 @@ class Evaluator::Run {
 
   Value not_bool(const Value& value) const {
     if (!value.is_proper()) return value;
-    return placed(Value::error(ErrorCode::kNoSuchOverload, "a macro's condition must be bool, and is " + std::string(type_name(value.kind()))));
+    return placed(Value::error(ErrorCode::kNoSuchOverload,
+                               "a macro's condition must be bool, and is " + std::string(type_name(value.kind()))));
   }
 
   std::size_t loop_condition(const LoopPlan& plan) {
@@ -340,7 +351,8 @@ class Evaluator::Run {
     } else if (plan.kind == LoopKind::kMapValues) {
       loop.entries.push_back({locals_[plan.local], std::move(result)});
     } else if (!result.is(Kind::kMap)) {
-      return loop_end(plan, placed(Value::error(ErrorCode::kNoSuchOverload, "transformMapEntry makes maps, and this is " + std::string(type_name(result.kind())))));
+      return loop_end(plan, placed(Value::error(ErrorCode::kNoSuchOverload, "transformMapEntry makes maps, and this is " +
+                                                                                std::string(type_name(result.kind())))));
     } else {
       if (!budget_.spend(result.as_map().entries.size())) return at_;
       for (const auto& entry : result.as_map().entries) loop.entries.push_back(entry);

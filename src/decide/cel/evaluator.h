@@ -21,16 +21,16 @@ class Evaluator {
   /// `zones` is asked for the time zones that an expression names; it must outlive this object.
   explicit Evaluator(TimeZones& zones) : zones_(zones) {}
 
-  /// Always ends: at `cost_max` with an error of the code kCostLimit. Source of the semantics: cel-spec's langdef.md, "Runtime Errors"
-  /// and "Evaluation"; errors carry the offset of what failed.
+  /// Always ends: at `cost_max` with an error of the code kCostLimit. Source of the semantics: cel-spec's langdef.md, "Runtime
+  /// Errors" and "Evaluation"; errors carry the offset of what failed.
   Outcome run(const Program& program, Activation& activation, std::uint64_t cost_max = kRunCostMax);
 
  private:
   struct Loop {
     Value range;
     std::size_t index = 0;
-    std::size_t found = 0;   ///< elements for which the condition of exists_one held
-    Value pending;           ///< all and exists: the unknown or error that stands if nothing decides
+    std::size_t found = 0;  ///< elements for which the condition of exists_one held
+    Value pending;          ///< all and exists: the unknown or error that stands if nothing decides
     bool has_pending = false;
     std::vector<Value> values;
     std::vector<MapObject::Entry> entries;

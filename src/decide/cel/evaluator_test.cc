@@ -27,7 +27,8 @@ TEST(CelEvaluator, ErrorsQuoteWhatWasWrongAndTheirPlace) {
   EXPECT_EQ(run("host.lables"), "error: there is no key 'lables'; did you mean 'labels'?");
   EXPECT_EQ(run("int('x1')"), "error: 'x1' can't be read as int");
   EXPECT_EQ(run("9223372036854775807 + size(host.labels)"), "error: the result of '+' is outside the range of int");
-  EXPECT_EQ(run("timestamp('9999-12-31T23:59:59Z') + duration(string(size(host)) + 's')"), "error: the result of '+' is outside the range of timestamp (years 1 to 9999)");
+  EXPECT_EQ(run("timestamp('9999-12-31T23:59:59Z') + duration(string(size(host)) + 's')"),
+            "error: the result of '+' is outside the range of timestamp (years 1 to 9999)");
 }
 
 TEST(CelEvaluator, AnErrorKeepsTheOffsetWhereItArose) {

@@ -20,12 +20,16 @@ Compiled compile(std::string_view source, const Environment& environment, Slots&
   compiled.problems = std::move(checked.problems);
   if (compiled.problems.empty() && options.wanted && !Substitution().assign(compiled.type, *options.wanted)) {
     const std::size_t offset = ast->node(ast->root).offset;
-    compiled.problems.push_back({offset, place_of(source, offset), "the expression gives " + to_text(compiled.type), "it must give " + to_text(*options.wanted)});
+    compiled.problems.push_back({offset, place_of(source, offset), "the expression gives " + to_text(compiled.type),
+                                 "it must give " + to_text(*options.wanted)});
   }
   if (!compiled.problems.empty()) return compiled;
   compiled.cost_bound = cost_bound(*ast, resolved, checked, options.sizes);
   if (options.cost_max && compiled.cost_bound > *options.cost_max) {
-    compiled.problems.push_back({0, {}, "the expression can cost " + std::to_string(compiled.cost_bound) + ", and at most " + std::to_string(*options.cost_max) + " is allowed",
+    compiled.problems.push_back({0,
+                                 {},
+                                 "the expression can cost " + std::to_string(compiled.cost_bound) + ", and at most " +
+                                     std::to_string(*options.cost_max) + " is allowed",
                                  "go over shorter lists, or declare the types of variables more closely"});
     return compiled;
   }

@@ -32,8 +32,8 @@ struct Compiled {
   std::vector<Problem> problems;
 };
 
-/// Parses, checks and compiles. Anything that can be seen to be wrong is a problem, so that a policy with a mistake is refused when it
-/// is loaded and not when it is needed.
+/// Parses, checks and compiles. Anything that can be seen to be wrong is a problem, so that a policy with a mistake is refused
+/// when it is loaded and not when it is needed.
 Compiled compile(std::string_view source, const Environment& environment, Slots& slots, const CompileOptions& options = {});
 
 }  // namespace prunella::cel

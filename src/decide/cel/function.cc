@@ -74,7 +74,8 @@ Overload read_signature(std::string_view signature) {
     overload.member = true;
     overload.parameters.push_back(type(left.substr(0, open - 1)));
   }
-  for (const std::string_view part : split_parameters(left.substr(open + 1, left.size() - open - 2))) overload.parameters.push_back(type(part));
+  for (const std::string_view part : split_parameters(left.substr(open + 1, left.size() - open - 2)))
+    overload.parameters.push_back(type(part));
   for (const Type& parameter : overload.parameters) overload.kinds.push_back(kinds_of(parameter));
   return overload;
 }
@@ -98,7 +99,8 @@ std::shared_ptr<const FunctionSet> Functions::find(std::string_view name) const 
 
 std::string to_text(const Overload& overload) {
   std::vector<std::string> parts;
-  for (std::size_t i = overload.member ? 1 : 0; i < overload.parameters.size(); ++i) parts.push_back(to_text(overload.parameters[i]));
+  for (std::size_t i = overload.member ? 1 : 0; i < overload.parameters.size(); ++i)
+    parts.push_back(to_text(overload.parameters[i]));
   return (overload.member ? to_text(overload.parameters[0]) + "." : "") + "(" + join(parts, ", ") + ")";
 }
 
@@ -115,7 +117,8 @@ const Overload* matching(const FunctionSet& set, bool member, std::span<const Va
 Value no_such_overload(const FunctionSet& set, bool member, std::span<const Value> arguments) {
   std::vector<std::string> given;
   for (std::size_t i = member ? 1 : 0; i < arguments.size(); ++i) given.emplace_back(type_name(arguments[i].kind()));
-  std::string text = "'" + set.name + "' can't be called as " + (member ? std::string(type_name(arguments[0].kind())) + "." : "") + "(" + join(given, ", ") + ")";
+  std::string text = "'" + set.name + "' can't be called as " +
+                     (member ? std::string(type_name(arguments[0].kind())) + "." : "") + "(" + join(given, ", ") + ")";
   std::vector<std::string> wanted;
   for (const Overload& overload : set.overloads) wanted.push_back(to_text(overload));
   return Value::error(ErrorCode::kNoSuchOverload, text + "; it takes " + join(wanted, " or "));

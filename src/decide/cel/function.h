@@ -44,8 +44,8 @@ struct FunctionSet {
 /// Functions by name.
 class Functions {
  public:
-  /// `signature`: "(string, string) -> bool" for f(a, b), "string.(string) -> bool" for a.f(b). A signature that can't be read is a
-  /// mistake of ours and stops the program.
+  /// `signature`: "(string, string) -> bool" for f(a, b), "string.(string) -> bool" for a.f(b). A signature that can't be read is
+  /// a mistake of ours and stops the program.
   void add(std::string_view name, std::string_view signature, FunctionBody body);
   /// nullptr: there is none of this name.
   std::shared_ptr<const FunctionSet> find(std::string_view name) const;

@@ -55,7 +55,8 @@ RuleIndex::Group RuleIndex::make_group(const std::vector<const Rule*>& rules) {
   std::map<SlotId, std::vector<std::pair<const Selector*, RuleId>>> chosen;
   for (const Rule* rule : rules) {
     const auto& selectors = rule->program->selectors;
-    const auto best = std::min_element(selectors.begin(), selectors.end(), [&](const Selector& a, const Selector& b) { return demand.of(a) < demand.of(b); });
+    const auto best = std::min_element(selectors.begin(), selectors.end(),
+                                       [&](const Selector& a, const Selector& b) { return demand.of(a) < demand.of(b); });
     if (best == selectors.end()) {
       group.always.push_back(rule->id);
     } else {

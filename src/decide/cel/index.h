@@ -15,11 +15,11 @@ namespace prunella::cel {
 /// The number of a rule, given by whoever adds it.
 using RuleId = std::uint32_t;
 
-/// Finds the rules whose conditions an event can make true, without running the others: first by what triggers them, then by the most
-/// selective constant that a condition demands (`event.unit == 'nginx.service' && ...`, or `in` a list of constants).
+/// Finds the rules whose conditions an event can make true, without running the others: first by what triggers them, then by the
+/// most selective constant that a condition demands (`event.unit == 'nginx.service' && ...`, or `in` a list of constants).
 ///
-/// Exact: a rule that is left out has a condition that is false. A rule whose demanded value is an error or an unknown for this event
-/// is never left out, since then the whole condition may be one as well.
+/// Exact: a rule that is left out has a condition that is false. A rule whose demanded value is an error or an unknown for this
+/// event is never left out, since then the whole condition may be one as well.
 class RuleIndex {
  public:
   /// `program` is the rule's condition; it must read from the slots that lookups use.

@@ -90,13 +90,16 @@ TEST(CelIndex, ALeftOutRuleIsFalse) {
       const std::string path = "event." + pick({"a", "b", "c.d"});
       const std::string term = pick({"1", "1u", "2", "'x'", "'y'", "true"});
       condition += (condition.empty() ? "" : pick({" && ", " && ", " && ", " || "})) +
-                   (random() % 3 == 0 ? path + " in [" + term + ", " + pick({"'x'", "2"}) + "]" : random() % 4 == 0 ? "dyn(" + path + ") != " + term : path + " == " + term);
+                   (random() % 3 == 0   ? path + " in [" + term + ", " + pick({"'x'", "2"}) + "]"
+                    : random() % 4 == 0 ? "dyn(" + path + ") != " + term
+                                        : path + " == " + term);
     }
     rules.add("t", condition);
   }
   rules.index.build();
   for (int i = 0; i < 200; ++i) {
-    const std::string event = "{\"a\": " + pick({"1", "2", "1.0", "\"x\"", "true", "[1]"}) + ", \"b\": " + pick({"1", "\"y\"", "\"x\"", "false"}) +
+    const std::string event = "{\"a\": " + pick({"1", "2", "1.0", "\"x\"", "true", "[1]"}) +
+                              ", \"b\": " + pick({"1", "\"y\"", "\"x\"", "false"}) +
                               (random() % 2 ? ", \"c\": {\"d\": " + pick({"1", "2", "\"x\"", "2.5"}) + "}" : "") + "}";
     const auto found = rules.candidates("t", event);
     for (const RuleId rule : rules.not_false(event)) {

@@ -32,7 +32,10 @@ std::optional<std::uint16_t> read_group(std::string_view text) {
   if (text.empty() || text.size() > 4) return std::nullopt;
   unsigned value = 0;
   for (const char c : text) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) return std::nullopt;
     value = value * 16 + static_cast<unsigned>(digit);
   }
@@ -79,7 +82,8 @@ std::optional<IpAddress> read_ipv6(std::string_view text) {
 }
 
 bool is_ipv4_within_ipv6(const IpAddress& address) {
-  return address.family == 6 && std::all_of(address.bytes.begin(), address.bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) &&
+  return address.family == 6 &&
+         std::all_of(address.bytes.begin(), address.bytes.begin() + 10, [](std::uint8_t b) { return b == 0; }) &&
          address.bytes[10] == 0xFF && address.bytes[11] == 0xFF;
 }
 
@@ -125,12 +129,14 @@ Result<IpAddress> parse_ip(std::string_view text) {
   if (text.find('%') != std::string_view::npos) return invalid_input(shown + " is no IP address here: a zone is not allowed");
   if (text.find(':') == std::string_view::npos) {
     IpAddress address;
-    if (!read_dotted(text, address.bytes.data())) return invalid_input(shown + " is no IP address, such as '192.168.0.1' or '2001:db8::1'");
+    if (!read_dotted(text, address.bytes.data()))
+      return invalid_input(shown + " is no IP address, such as '192.168.0.1' or '2001:db8::1'");
     return address;
   }
   const auto address = read_ipv6(text);
   if (!address) return invalid_input(shown + " is no IP address, such as '192.168.0.1' or '2001:db8::1'");
-  if (is_ipv4_within_ipv6(*address)) return invalid_input(shown + " is no IP address here: write the IPv4 address without '::ffff:'");
+  if (is_ipv4_within_ipv6(*address))
+    return invalid_input(shown + " is no IP address here: write the IPv4 address without '::ffff:'");
   return *address;
 }
 
@@ -142,7 +148,8 @@ Result<IpRange> parse_ip_range(std::string_view text) {
   if (!address) return std::move(address).error().during("reading the range " + quoted(text));
   const std::string_view length = text.substr(slash + 1);
   const auto prefix = parse_uint(length);
-  if (!prefix || (length.size() > 1 && length[0] == '0') || *prefix > static_cast<std::uint64_t>(address->bits())) return invalid_input(wanted);
+  if (!prefix || (length.size() > 1 && length[0] == '0') || *prefix > static_cast<std::uint64_t>(address->bits()))
+    return invalid_input(wanted);
   return IpRange{*address, static_cast<std::uint8_t>(*prefix)};
 }
 

@@ -17,17 +17,39 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f'; }
 
-constexpr std::array kReservedWords{"as",     "break",  "const",     "continue", "else", "for",  "function", "if",   "import",
-                                    "let",    "loop",   "package",   "namespace", "return", "var", "void",    "while"};
+constexpr std::array kReservedWords{"as",  "break", "const",   "continue",  "else",   "for", "function", "if",   "import",
+                                    "let", "loop",  "package", "namespace", "return", "var", "void",     "while"};
 constexpr std::array<std::pair<std::string_view, TokenKind>, 29> kMarks{{
     // Longer ones first.
-    {"[?", TokenKind::kLeftBracketQuestion}, {".?", TokenKind::kDotQuestion}, {"&&", TokenKind::kAnd}, {"||", TokenKind::kOr},
-    {"==", TokenKind::kEqual}, {"!=", TokenKind::kNotEqual}, {"<=", TokenKind::kLessEqual}, {">=", TokenKind::kGreaterEqual},
-    {"<", TokenKind::kLess}, {">", TokenKind::kGreater}, {".", TokenKind::kDot}, {",", TokenKind::kComma}, {":", TokenKind::kColon},
-    {"?", TokenKind::kQuestion}, {"(", TokenKind::kLeftParen}, {")", TokenKind::kRightParen}, {"[", TokenKind::kLeftBracket},
-    {"]", TokenKind::kRightBracket}, {"{", TokenKind::kLeftBrace}, {"}", TokenKind::kRightBrace}, {"!", TokenKind::kNot},
-    {"-", TokenKind::kMinus}, {"+", TokenKind::kPlus}, {"*", TokenKind::kStar}, {"/", TokenKind::kSlash}, {"%", TokenKind::kPercent},
-    {"in", TokenKind::kIn}, {"true", TokenKind::kTrue}, {"false", TokenKind::kFalse},
+    {"[?", TokenKind::kLeftBracketQuestion},
+    {".?", TokenKind::kDotQuestion},
+    {"&&", TokenKind::kAnd},
+    {"||", TokenKind::kOr},
+    {"==", TokenKind::kEqual},
+    {"!=", TokenKind::kNotEqual},
+    {"<=", TokenKind::kLessEqual},
+    {">=", TokenKind::kGreaterEqual},
+    {"<", TokenKind::kLess},
+    {">", TokenKind::kGreater},
+    {".", TokenKind::kDot},
+    {",", TokenKind::kComma},
+    {":", TokenKind::kColon},
+    {"?", TokenKind::kQuestion},
+    {"(", TokenKind::kLeftParen},
+    {")", TokenKind::kRightParen},
+    {"[", TokenKind::kLeftBracket},
+    {"]", TokenKind::kRightBracket},
+    {"{", TokenKind::kLeftBrace},
+    {"}", TokenKind::kRightBrace},
+    {"!", TokenKind::kNot},
+    {"-", TokenKind::kMinus},
+    {"+", TokenKind::kPlus},
+    {"*", TokenKind::kStar},
+    {"/", TokenKind::kSlash},
+    {"%", TokenKind::kPercent},
+    {"in", TokenKind::kIn},
+    {"true", TokenKind::kTrue},
+    {"false", TokenKind::kFalse},
 }};
 constexpr std::size_t kMarksOfSigns = 26;  // the rest are words
 
@@ -37,7 +59,8 @@ class Lexer {
 
   Tokens run() && {
     if (source_.size() > limits_.source_bytes_max) {
-      fail(0, "the expression has " + std::to_string(source_.size()) + " bytes, and at most " + std::to_string(limits_.source_bytes_max) + " are allowed");
+      fail(0, "the expression has " + std::to_string(source_.size()) + " bytes, and at most " +
+                  std::to_string(limits_.source_bytes_max) + " are allowed");
       return std::move(out_);
     }
     if (!is_valid_utf8(source_)) {
@@ -84,7 +107,10 @@ class Lexer {
     std::size_t end = at_;
     next_character(source_, end);
     fail(at_, quoted(source_.substr(at_, end - at_)) + " is no part of an expression",
-         wrong == '=' ? "did you mean '=='?" : wrong == '&' ? "did you mean '&&'?" : wrong == '|' ? "did you mean '||'?" : "");
+         wrong == '='   ? "did you mean '=='?"
+         : wrong == '&' ? "did you mean '&&'?"
+         : wrong == '|' ? "did you mean '||'?"
+                        : "");
   }
 
   /// 1 + the bytes of the prefix (r, b, rb, ...) when a quoted literal starts here, else 0.
@@ -170,7 +196,8 @@ class Lexer {
     finish(TokenKind::kUint, begin, digits);
   }
   void finish(TokenKind kind, std::size_t begin, std::string_view digits) {
-    if (is_letter(peek())) return fail(begin, "a number may not go over into a name: " + quoted(source_.substr(begin, at_ + 1 - begin)));
+    if (is_letter(peek()))
+      return fail(begin, "a number may not go over into a name: " + quoted(source_.substr(begin, at_ + 1 - begin)));
     push(kind, begin, std::string(digits));
   }
 

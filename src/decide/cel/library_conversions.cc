@@ -1,4 +1,5 @@
-// Conversions between types. Source: langdef.md, "List of Standard Definitions"; where it leaves texts open, as cel-go reads them.
+// Conversions between types. Source: langdef.md, "List of Standard Definitions"; where it leaves texts open, as cel-go reads
+// them.
 #include <array>
 #include <charconv>
 #include <cmath>
@@ -92,7 +93,8 @@ Value string_of_uint(const CallContext&, Arguments a) { return Value::string(std
 Value string_of_double(const CallContext&, Arguments a) { return Value::string(double_text(a[0].as_double())); }
 Value string_of_bytes(const CallContext& context, Arguments a) {
   if (!context.spend_text(a[0].as_text().size())) return over_cost();
-  if (!is_valid_utf8(a[0].as_text())) return Value::error(ErrorCode::kBadConversion, "the bytes " + quoted(a[0].as_text()) + " are no valid UTF-8");
+  if (!is_valid_utf8(a[0].as_text()))
+    return Value::error(ErrorCode::kBadConversion, "the bytes " + quoted(a[0].as_text()) + " are no valid UTF-8");
   return Value::string(a[0].as_text());
 }
 Value string_of_timestamp(const CallContext&, Arguments a) { return Value::string(to_text(a[0].as_timestamp())); }

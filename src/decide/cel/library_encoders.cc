@@ -17,7 +17,8 @@ Value decode(const CallContext& context, Arguments a) {
   if (!context.spend_text(a[0].as_text().size())) return over_cost();
   std::string text(a[0].as_text());
   // Padding may be left out, as cel-go has it; from_base64 wants it.
-  while (text.size() % 4 != 0 && text.find('=') == std::string::npos && text.size() % 4 != 1) text.append(4 - text.size() % 4, '=');
+  while (text.size() % 4 != 0 && text.find('=') == std::string::npos && text.size() % 4 != 1)
+    text.append(4 - text.size() % 4, '=');
   const auto bytes = from_base64(text);
   if (!bytes) return Value::error(ErrorCode::kBadConversion, quoted(a[0].as_text()) + " is no base64 text");
   return Value::bytes(as_text(*bytes));

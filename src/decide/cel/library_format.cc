@@ -60,14 +60,17 @@ class Formatter {
       while (at < format.size() && format[at] >= '0' && format[at] <= '9') ++at;
       const auto precision = parse_uint(format.substr(begin, at - begin));
       if (!precision || *precision > kPrecisionMax) {
-        fail(ErrorCode::kBadArgument, quoted(format.substr(begin, at - begin)) + " is no precision: a number up to " + std::to_string(kPrecisionMax));
+        fail(ErrorCode::kBadArgument,
+             quoted(format.substr(begin, at - begin)) + " is no precision: a number up to " + std::to_string(kPrecisionMax));
         return false;
       }
       clause.precision = static_cast<int>(*precision);
     }
     if (at >= format.size() || std::string_view("sdfeboxX").find(format[at]) == std::string_view::npos) {
-      fail(ErrorCode::kBadArgument, at >= format.size() ? "a '%' at the end of the format starts no clause; write '%%' for a percent sign"
-                                                        : "there is no clause " + quoted("%" + std::string(format.substr(at, 1))) + "; there are %s %d %f %e %b %o %x %X");
+      fail(ErrorCode::kBadArgument,
+           at >= format.size()
+               ? "a '%' at the end of the format starts no clause; write '%%' for a percent sign"
+               : "there is no clause " + quoted("%" + std::string(format.substr(at, 1))) + "; there are %s %d %f %e %b %o %x %X");
       return false;
     }
     clause.conversion = format[at++];
@@ -155,7 +158,9 @@ class Formatter {
 
   void write_double(const Clause& clause, const Value& value) {
     if (!value.is_number()) return wrong(clause.conversion, value);
-    const double number = value.is(Kind::kDouble) ? value.as_double() : value.is(Kind::kInt) ? static_cast<double>(value.as_int()) : static_cast<double>(value.as_uint());
+    const double number = value.is(Kind::kDouble) ? value.as_double()
+                          : value.is(Kind::kInt)  ? static_cast<double>(value.as_int())
+                                                  : static_cast<double>(value.as_uint());
     if (!std::isfinite(number)) return append(double_text(number));
     const char format[] = {'%', '.', '*', clause.conversion, '\0'};
     std::string text(400 + static_cast<std::size_t>(clause.precision), '\0');  // DBL_MAX has 309 digits
@@ -196,7 +201,8 @@ class Formatter {
     out_.append(text);
   }
   void wrong(char conversion, const Value& value) {
-    fail(ErrorCode::kNoSuchOverload, "'%" + std::string(1, conversion) + "' can't write a value of type '" + std::string(type_name(value.kind())) + "'");
+    fail(ErrorCode::kNoSuchOverload,
+         "'%" + std::string(1, conversion) + "' can't write a value of type '" + std::string(type_name(value.kind())) + "'");
   }
   void fail(ErrorCode code, std::string text) {
     if (!failure_) failure_ = Value::error(code, std::move(text));

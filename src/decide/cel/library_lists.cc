@@ -17,7 +17,8 @@ Value refused(std::string text) { return Value::error(ErrorCode::kBadArgument, s
 
 Value range(const CallContext& context, Arguments a) {
   const std::int64_t count = a[0].as_int();
-  if (count < 0 || count > kRangeMax) return refused("lists.range takes 0 to " + std::to_string(kRangeMax) + ", and not " + std::to_string(count));
+  if (count < 0 || count > kRangeMax)
+    return refused("lists.range takes 0 to " + std::to_string(kRangeMax) + ", and not " + std::to_string(count));
   if (!context.spend_elements(static_cast<std::size_t>(count))) return over_cost();
   std::vector<Value> values;
   values.reserve(static_cast<std::size_t>(count));
@@ -30,7 +31,8 @@ Value slice(const CallContext& context, Arguments a) {
   const std::int64_t begin = a[1].as_int();
   const std::int64_t end = a[2].as_int();
   if (begin < 0 || end < begin || end > static_cast<std::int64_t>(list.size())) {
-    return refused("slice(" + std::to_string(begin) + ", " + std::to_string(end) + ") is not within a list of " + std::to_string(list.size()));
+    return refused("slice(" + std::to_string(begin) + ", " + std::to_string(end) + ") is not within a list of " +
+                   std::to_string(list.size()));
   }
   if (!context.spend_elements(static_cast<std::size_t>(end - begin))) return over_cost();
   return Value::list({list.begin() + begin, list.begin() + end});
@@ -64,7 +66,8 @@ Value flatten_to(const CallContext& context, Arguments a) { return flattened(con
 Value distinct(const CallContext& context, Arguments a) {
   std::vector<Value> kept;
   for (const Value& value : a[0].as_list()) {
-    const bool seen = std::any_of(kept.begin(), kept.end(), [&](const Value& other) { return equal(value, other, context.budget); });
+    const bool seen =
+        std::any_of(kept.begin(), kept.end(), [&](const Value& other) { return equal(value, other, context.budget); });
     if (context.budget.is_spent()) return over_cost();
     if (!seen) kept.push_back(value);
   }
@@ -78,10 +81,12 @@ Value sorted_by(const CallContext& context, const std::vector<Value>& list, cons
   if (!context.budget.spend(list.size() * rounds + 1)) return over_cost();
   for (const Value& key : keys) {
     if (!order(key, key).comparable || key.kind() != keys[0].kind()) {
-      return Value::error(ErrorCode::kNoSuchOverload, "sort needs elements of one kind that has an order, and not '" + std::string(type_name(keys[0].kind())) + "' and '" +
+      return Value::error(ErrorCode::kNoSuchOverload, "sort needs elements of one kind that has an order, and not '" +
+                                                          std::string(type_name(keys[0].kind())) + "' and '" +
                                                           std::string(type_name(key.kind())) + "'");
     }
-    if ((key.is(Kind::kString) || key.is(Kind::kBytes)) && !context.budget.spend(key.as_text().size() / 8 * rounds)) return over_cost();
+    if ((key.is(Kind::kString) || key.is(Kind::kBytes)) && !context.budget.spend(key.as_text().size() / 8 * rounds))
+      return over_cost();
   }
   std::vector<std::size_t> places(list.size());
   std::iota(places.begin(), places.end(), 0);
@@ -100,8 +105,12 @@ Value sorted_by(const CallContext& context, const std::vector<Value>& list, cons
 Value sort(const CallContext& context, Arguments a) { return sorted_by(context, a[0].as_list(), a[0].as_list()); }
 Value sort_by_keys(const CallContext& context, Arguments a) { return sorted_by(context, a[0].as_list(), a[1].as_list()); }
 
-Value first(const CallContext&, Arguments a) { return a[0].as_list().empty() ? Value::none() : Value::some(a[0].as_list().front()); }
-Value last(const CallContext&, Arguments a) { return a[0].as_list().empty() ? Value::none() : Value::some(a[0].as_list().back()); }
+Value first(const CallContext&, Arguments a) {
+  return a[0].as_list().empty() ? Value::none() : Value::some(a[0].as_list().front());
+}
+Value last(const CallContext&, Arguments a) {
+  return a[0].as_list().empty() ? Value::none() : Value::some(a[0].as_list().back());
+}
 
 }  // namespace
 

@@ -20,7 +20,8 @@ Value extreme(const CallContext& context, Arguments a) {
   const Value* best = nullptr;
   for (const Value& value : values) {
     if (!value.is_number()) {
-      return Value::error(ErrorCode::kNoSuchOverload, "greatest and least take numbers, and '" + std::string(type_name(value.kind())) + "' is none");
+      return Value::error(ErrorCode::kNoSuchOverload,
+                          "greatest and least take numbers, and '" + std::string(type_name(value.kind())) + "' is none");
     }
     if (best == nullptr || order(value, *best).sign * Sign > 0) best = &value;
   }
@@ -37,7 +38,8 @@ double floor_of(double value) { return std::floor(value); }
 double trunc_of(double value) { return std::trunc(value); }
 
 Value abs_of_int(const CallContext&, Arguments a) {
-  if (a[0].as_int() == INT64_MIN) return Value::error(ErrorCode::kOverflow, "math.abs of the smallest int is outside the range of int");
+  if (a[0].as_int() == INT64_MIN)
+    return Value::error(ErrorCode::kOverflow, "math.abs of the smallest int is outside the range of int");
   return Value::integer(a[0].as_int() < 0 ? -a[0].as_int() : a[0].as_int());
 }
 Value abs_of_double(const CallContext&, Arguments a) { return Value::number(std::fabs(a[0].as_double())); }

@@ -1,4 +1,5 @@
-// IP addresses and ranges. Source: Kubernetes' CEL library (apiserver/pkg/cel/library/ip.go, cidr.go) and cel-go's ext/network.go.
+// IP addresses and ranges. Source: Kubernetes' CEL library (apiserver/pkg/cel/library/ip.go, cidr.go) and cel-go's
+// ext/network.go.
 #include "decide/cel/function.h"
 
 namespace prunella::cel {

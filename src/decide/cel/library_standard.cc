@@ -14,7 +14,9 @@ Value size_of_text(const CallContext& context, Arguments a) {
 }
 Value size_of_bytes(const CallContext&, Arguments a) { return Value::integer(static_cast<std::int64_t>(a[0].as_text().size())); }
 Value size_of_list(const CallContext&, Arguments a) { return Value::integer(static_cast<std::int64_t>(a[0].as_list().size())); }
-Value size_of_map(const CallContext&, Arguments a) { return Value::integer(static_cast<std::int64_t>(a[0].as_map().entries.size())); }
+Value size_of_map(const CallContext&, Arguments a) {
+  return Value::integer(static_cast<std::int64_t>(a[0].as_map().entries.size()));
+}
 
 Value starts_with(const CallContext& context, Arguments a) {
   if (!context.spend_text(a[1].as_text().size())) return over_cost();
@@ -43,7 +45,8 @@ void add_comparisons(Functions& f) {
     for (const char* type : {"bool", "int", "uint", "double", "string", "bytes", "timestamp", "duration"}) {
       f.add(name, "(" + std::string(type) + ", " + type + ") -> bool", nullptr);
     }
-    for (const char* pair : {"(int, uint)", "(int, double)", "(uint, int)", "(uint, double)", "(double, int)", "(double, uint)"}) {
+    for (const char* pair :
+         {"(int, uint)", "(int, double)", "(uint, int)", "(uint, double)", "(double, int)", "(double, uint)"}) {
       f.add(name, std::string(pair) + " -> bool", nullptr);
     }
   }
@@ -53,7 +56,8 @@ void add_comparisons(Functions& f) {
 
 void add_operators(Functions& f) {
   for (const char* type : {"int", "uint", "double"}) {
-    for (const char* name : {"_+_", "_-_", "_*_", "_/_"}) f.add(name, "(" + std::string(type) + ", " + type + ") -> " + type, nullptr);
+    for (const char* name : {"_+_", "_-_", "_*_", "_/_"})
+      f.add(name, "(" + std::string(type) + ", " + type + ") -> " + type, nullptr);
   }
   f.add("_%_", "(int, int) -> int", nullptr);
   f.add("_%_", "(uint, uint) -> uint", nullptr);

@@ -14,7 +14,8 @@ using Arguments = std::span<const Value>;
 
 Value bad(std::string text) { return Value::error(ErrorCode::kBadArgument, std::move(text)); }
 Value out_of_range(std::int64_t index, std::size_t size) {
-  return Value::error(ErrorCode::kIndex, "position " + std::to_string(index) + " is not within a string of " + std::to_string(size) + " characters");
+  return Value::error(ErrorCode::kIndex,
+                      "position " + std::to_string(index) + " is not within a string of " + std::to_string(size) + " characters");
 }
 
 /// The byte at which character `index` starts; the end of the text for its size. nullopt when there is no such character.
@@ -146,7 +147,8 @@ Value joined(const CallContext& context, const std::vector<Value>& parts, std::s
   std::string out;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (!parts[i].is(Kind::kString)) {
-      return Value::error(ErrorCode::kNoSuchOverload, "join takes a list of strings, and element " + std::to_string(i) + " is of type " + std::string(type_name(parts[i].kind())));
+      return Value::error(ErrorCode::kNoSuchOverload, "join takes a list of strings, and element " + std::to_string(i) +
+                                                          " is of type " + std::string(type_name(parts[i].kind())));
     }
     if (!context.spend_text(parts[i].as_text().size() + separator.size())) return over_cost();
     if (i > 0) out.append(separator);
@@ -171,14 +173,15 @@ Value substring_between(const CallContext& context, Arguments a) {
   const auto end = byte_of(text, a[2].as_int());
   if (!begin) return out_of_range(a[1].as_int(), character_count(text));
   if (!end) return out_of_range(a[2].as_int(), character_count(text));
-  if (*end < *begin) return bad("substring(" + std::to_string(a[1].as_int()) + ", " + std::to_string(a[2].as_int()) + ") ends before it begins");
+  if (*end < *begin)
+    return bad("substring(" + std::to_string(a[1].as_int()) + ", " + std::to_string(a[2].as_int()) + ") ends before it begins");
   return Value::string(text.substr(*begin, *end - *begin));
 }
 
 /// Unicode's property White_Space (PropList.txt): zero-width spaces have it not.
 bool is_white_space(char32_t c) {
-  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
-         c == 0x202F || c == 0x205F || c == 0x3000;
+  return (c >= 0x09 && c <= 0x0D) || c == 0x20 || c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) ||
+         c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F || c == 0x3000;
 }
 Value trimmed(const CallContext& context, Arguments a) {
   const std::string_view text = a[0].as_text();
@@ -203,7 +206,8 @@ Value reversed(const CallContext& context, Arguments a) {
     const std::size_t start = at;
     next_character(text, at);
     end -= at - start;
-    std::copy(text.begin() + static_cast<std::ptrdiff_t>(start), text.begin() + static_cast<std::ptrdiff_t>(at), out.begin() + static_cast<std::ptrdiff_t>(end));
+    std::copy(text.begin() + static_cast<std::ptrdiff_t>(start), text.begin() + static_cast<std::ptrdiff_t>(at),
+              out.begin() + static_cast<std::ptrdiff_t>(end));
   }
   return Value::string(out);
 }

@@ -40,8 +40,12 @@ std::int64_t full_year(const LocalTime& t) { return static_cast<int>(t.date.year
 std::int64_t month(const LocalTime& t) { return static_cast<unsigned>(t.date.month()) - 1; }
 std::int64_t date(const LocalTime& t) { return static_cast<unsigned>(t.date.day()); }
 std::int64_t day_of_month(const LocalTime& t) { return date(t) - 1; }
-std::int64_t day_of_week(const LocalTime& t) { return std::chrono::weekday(std::chrono::sys_days(std::chrono::days(t.days))).c_encoding(); }
-std::int64_t day_of_year(const LocalTime& t) { return t.days - std::chrono::sys_days(t.date.year() / 1 / 1).time_since_epoch().count(); }
+std::int64_t day_of_week(const LocalTime& t) {
+  return std::chrono::weekday(std::chrono::sys_days(std::chrono::days(t.days))).c_encoding();
+}
+std::int64_t day_of_year(const LocalTime& t) {
+  return t.days - std::chrono::sys_days(t.date.year() / 1 / 1).time_since_epoch().count();
+}
 std::int64_t hours(const LocalTime& t) { return t.second / 3'600; }
 std::int64_t minutes(const LocalTime& t) { return t.second / 60 % 60; }
 std::int64_t seconds(const LocalTime& t) { return t.second % 60; }
@@ -67,7 +71,9 @@ template <std::int64_t UnitNanos>
 Value whole_units(const CallContext&, Arguments a) {
   return Value::integer(a[0].as_duration() / UnitNanos);
 }
-Value duration_milliseconds(const CallContext&, Arguments a) { return Value::integer(a[0].as_duration() % kSecondNanos / 1'000'000); }
+Value duration_milliseconds(const CallContext&, Arguments a) {
+  return Value::integer(a[0].as_duration() % kSecondNanos / 1'000'000);
+}
 
 template <std::int64_t (*Part)(const LocalTime&)>
 void add_part(Functions& f, const char* name) {

@@ -16,10 +16,12 @@ int digit_value(char c) {
 /// `count` digits of `base` at `at`.
 Result<char32_t> read_digits(std::string_view text, std::size_t at, std::size_t count, int base) {
   const std::string_view digits = text.substr(at, count);
-  if (digits.size() < count) return invalid_input("an escape needs " + std::to_string(count) + " digits, and " + quoted(digits) + " has fewer");
+  if (digits.size() < count)
+    return invalid_input("an escape needs " + std::to_string(count) + " digits, and " + quoted(digits) + " has fewer");
   char32_t value = 0;
   for (const char c : digits) {
-    if (digit_value(c) >= base) return invalid_input("an escape needs " + std::to_string(count) + " digits, and " + quoted(digits) + " has others");
+    if (digit_value(c) >= base)
+      return invalid_input("an escape needs " + std::to_string(count) + " digits, and " + quoted(digits) + " has others");
     value = value * static_cast<char32_t>(base) + static_cast<char32_t>(digit_value(c));
   }
   return value;
@@ -106,16 +108,19 @@ Result<std::string> unescape(std::string_view inside, LiteralKind kind) {
         base = 8;
         break;
       default:
-        return invalid_input("there is no escape " + quoted(inside.substr(i, 2)) + "; write '\\\\' for a backslash, or r'...' for a text without escapes");
+        return invalid_input("there is no escape " + quoted(inside.substr(i, 2)) +
+                             "; write '\\\\' for a backslash, or r'...' for a text without escapes");
     }
     if (kind == LiteralKind::kBytes && (mark == 'u' || mark == 'U')) {
-      return invalid_input(quoted(inside.substr(i, 2)) + " names a character, and bytes have none; write the character itself or '\\x'");
+      return invalid_input(quoted(inside.substr(i, 2)) +
+                           " names a character, and bytes have none; write the character itself or '\\x'");
     }
     const std::size_t begin = base == 8 ? i + 1 : i + 2;
     auto value = read_digits(inside, begin, digits, base);
     if (!value) return std::move(value).error();
     if (*value > 0x10FFFF || (*value >= 0xD800 && *value <= 0xDFFF)) {
-      return invalid_input(quoted(inside.substr(i, begin + digits - i)) + " is no character: surrogates and values beyond 10FFFF are none");
+      return invalid_input(quoted(inside.substr(i, begin + digits - i)) +
+                           " is no character: surrogates and values beyond 10FFFF are none");
     }
     if (kind == LiteralKind::kBytes) {
       out += static_cast<char>(*value);

@@ -9,8 +9,8 @@ namespace prunella::cel {
 
 enum class LiteralKind { kString, kBytes };
 
-/// What the inside of a quoted literal (without prefix and quotes) stands for: a string's escapes are characters, those of bytes are
-/// bytes. Source: langdef.md, "String and Bytes Values".
+/// What the inside of a quoted literal (without prefix and quotes) stands for: a string's escapes are characters, those of bytes
+/// are bytes. Source: langdef.md, "String and Bytes Values".
 /// @error kInvalidInput  an escape that there isn't, too few digits, no character (a surrogate, beyond U+10FFFF).
 Result<std::string> unescape(std::string_view inside, LiteralKind kind);
 

@@ -60,7 +60,8 @@ NodeId expand_loop(NodeBuilder& builder, const MacroCall& call, const LoopMacro&
     loop.names.push_back(name.value_or("x"));
   }
   if (loop.names.size() == 2 && loop.names[0] == loop.names[1]) {
-    builder.fail(builder.node(call.arguments[1]).offset, "the two variables of a macro need different names, and both are " + quoted(loop.names[0]));
+    builder.fail(builder.node(call.arguments[1]).offset,
+                 "the two variables of a macro need different names, and both are " + quoted(loop.names[0]));
   }
   loop.children = {call.target, macro.condition < 0 ? kNoNode : call.arguments[static_cast<std::size_t>(macro.condition)],
                    macro.result < 0 ? kNoNode : call.arguments[static_cast<std::size_t>(macro.result)]};
@@ -111,7 +112,8 @@ NodeId expand_extreme(NodeBuilder& builder, const MacroCall& call, const char* f
     const bool list_alone = node.kind == NodeKind::kList && call.arguments.size() == 1 && !node.children.empty();
     const bool wrong_literal = node.kind == NodeKind::kLiteral && !node.literal.is_number();
     if (wrong_literal || node.kind == NodeKind::kMap || (node.kind == NodeKind::kList && !list_alone)) {
-      builder.fail(node.offset, "math." + std::string(call.function) + "() takes numbers, or one list of numbers that is not empty");
+      builder.fail(node.offset,
+                   "math." + std::string(call.function) + "() takes numbers, or one list of numbers that is not empty");
     }
   }
   if (call.arguments.size() == 1) return builder.internal_call(at, function, call.arguments);
@@ -120,7 +122,8 @@ NodeId expand_extreme(NodeBuilder& builder, const MacroCall& call, const char* f
 
 std::optional<std::int64_t> small_number(NodeBuilder& builder, NodeId argument) {
   const Node& node = builder.node(argument);
-  if (node.kind == NodeKind::kLiteral && node.literal.is(Kind::kInt) && node.literal.as_int() >= 0 && node.literal.as_int() < 10'000) {
+  if (node.kind == NodeKind::kLiteral && node.literal.is(Kind::kInt) && node.literal.as_int() >= 0 &&
+      node.literal.as_int() < 10'000) {
     return node.literal.as_int();
   }
   builder.fail(node.offset, "a whole number below 10000 must stand here");

@@ -11,7 +11,8 @@ NodeId NodeBuilder::add(Node node) {
     if (child != kNoNode) node.depth = std::max(node.depth, ast_.nodes[child].depth + 1);
   }
   if (node.depth > limits_.tree_depth_max) {
-    fail(node.offset, "the expression is more than " + std::to_string(limits_.tree_depth_max) + " steps deep", "split it, or use a list and all() or exists()");
+    fail(node.offset, "the expression is more than " + std::to_string(limits_.tree_depth_max) + " steps deep",
+         "split it, or use a list and all() or exists()");
   }
   if (ast_.nodes.size() >= limits_.nodes_max) {
     fail(node.offset, "the expression has more than " + std::to_string(limits_.nodes_max) + " parts");

@@ -10,13 +10,17 @@ namespace prunella::cel {
 namespace {
 
 Value overflow(Operator op, std::string_view type) {
-  return Value::error(ErrorCode::kOverflow, "the result of '" + std::string(shown(op)) + "' is outside the range of " + std::string(type));
+  return Value::error(ErrorCode::kOverflow,
+                      "the result of '" + std::string(shown(op)) + "' is outside the range of " + std::string(type));
 }
 Value no_overload(Operator op, const Value& a, const Value& b) {
-  return Value::error(ErrorCode::kNoSuchOverload, "'" + std::string(shown(op)) + "' does not take " + std::string(type_name(a.kind())) + " and " + std::string(type_name(b.kind())));
+  return Value::error(ErrorCode::kNoSuchOverload, "'" + std::string(shown(op)) + "' does not take " +
+                                                      std::string(type_name(a.kind())) + " and " +
+                                                      std::string(type_name(b.kind())));
 }
 Value division_by_zero(Operator op) {
-  return Value::error(ErrorCode::kDivisionByZero, op == Operator::kModulo ? "the remainder of a division by zero" : "division by zero");
+  return Value::error(ErrorCode::kDivisionByZero,
+                      op == Operator::kModulo ? "the remainder of a division by zero" : "division by zero");
 }
 
 Value with_ints(Operator op, std::int64_t a, std::int64_t b) {
@@ -125,7 +129,8 @@ Value calculate(Operator op, const CallContext& context, const Value& a, const V
 Value compare(Operator op, const CallContext& context, const Value& a, const Value& b) {
   const Order found = order(a, b);
   if (!found.comparable) return no_overload(op, a, b);
-  if ((a.is(Kind::kString) || a.is(Kind::kBytes)) && !context.spend_text(std::min(a.as_text().size(), b.as_text().size()))) return over_cost();
+  if ((a.is(Kind::kString) || a.is(Kind::kBytes)) && !context.spend_text(std::min(a.as_text().size(), b.as_text().size())))
+    return over_cost();
   if (found.unordered) return Value::boolean(false);
   switch (op) {
     case Operator::kLess: return Value::boolean(found.sign < 0);
@@ -146,7 +151,8 @@ Value is_in(const CallContext& context, const Value& a, const Value& b) {
 }
 
 Value no_fields(const Value& a, const Value& field) {
-  return Value::error(ErrorCode::kNoSuchOverload, "a value of type '" + std::string(type_name(a.kind())) + "' has no field " + quoted(field.as_text()));
+  return Value::error(ErrorCode::kNoSuchOverload,
+                      "a value of type '" + std::string(type_name(a.kind())) + "' has no field " + quoted(field.as_text()));
 }
 
 /// The places of a map's text keys that a message may show; a hostile map has many and long ones.
@@ -154,12 +160,16 @@ constexpr std::size_t kShownKeysMax = 50;
 
 Value no_such_key(const MapObject& map, const Value& key) {
   if (!key.is(Kind::kString)) {
-    const std::string shown = key.is(Kind::kInt) ? std::to_string(key.as_int()) : key.is(Kind::kUint) ? std::to_string(key.as_uint()) + "u" : key.is(Kind::kBool) ? (key.as_bool() ? "true" : "false") : "this number";
+    const std::string shown = key.is(Kind::kInt)    ? std::to_string(key.as_int())
+                              : key.is(Kind::kUint) ? std::to_string(key.as_uint()) + "u"
+                              : key.is(Kind::kBool) ? (key.as_bool() ? "true" : "false")
+                                                    : "this number";
     return Value::error(ErrorCode::kNoSuchKey, "there is no key " + shown);
   }
   std::vector<std::string> names;
   for (const auto& entry : map.entries) {
-    if (names.size() < kShownKeysMax && entry.key.is(Kind::kString) && entry.key.as_text().size() <= 64) names.emplace_back(entry.key.as_text());
+    if (names.size() < kShownKeysMax && entry.key.is(Kind::kString) && entry.key.as_text().size() <= 64)
+      names.emplace_back(entry.key.as_text());
   }
   std::string text = "there is no key " + quoted(key.as_text());
   if (key.as_text().size() <= 64) {
@@ -176,10 +186,12 @@ struct Found {
 Found look_up(const Value& a, const Value& key) {
   if (a.is(Kind::kMap)) {
     if (key.is_number() || MapBuilder::is_key(key.kind())) return {a.as_map().find(key), std::nullopt};
-    return {nullptr, Value::error(ErrorCode::kNoSuchOverload, "a map has no key of type '" + std::string(type_name(key.kind())) + "'")};
+    return {nullptr,
+            Value::error(ErrorCode::kNoSuchOverload, "a map has no key of type '" + std::string(type_name(key.kind())) + "'")};
   }
   if (!a.is(Kind::kList)) {
-    return {nullptr, Value::error(ErrorCode::kNoSuchOverload, "a value of type '" + std::string(type_name(a.kind())) + "' has no elements to index")};
+    return {nullptr, Value::error(ErrorCode::kNoSuchOverload,
+                                  "a value of type '" + std::string(type_name(a.kind())) + "' has no elements to index")};
   }
   const auto& list = a.as_list();
   std::uint64_t index = UINT64_MAX;
@@ -190,7 +202,8 @@ Found look_up(const Value& a, const Value& key) {
   } else if (key.is(Kind::kDouble) && key.as_double() == std::floor(key.as_double())) {
     if (key.as_double() >= 0 && key.as_double() < 9e15) index = static_cast<std::uint64_t>(key.as_double());
   } else {
-    return {nullptr, Value::error(ErrorCode::kNoSuchOverload, "a list's index must be a whole number, not of type '" + std::string(type_name(key.kind())) + "'")};
+    return {nullptr, Value::error(ErrorCode::kNoSuchOverload, "a list's index must be a whole number, not of type '" +
+                                                                  std::string(type_name(key.kind())) + "'")};
   }
   return {index < list.size() ? &list[index] : nullptr, std::nullopt};
 }
@@ -250,7 +263,8 @@ Value operate(Operator op, const Value& a) {
   } else if (a.is(Kind::kInt)) {
     return a.as_int() == INT64_MIN ? overflow(op, "int") : Value::integer(-a.as_int());
   }
-  return Value::error(ErrorCode::kNoSuchOverload, "'" + std::string(shown(op)) + "' does not take " + std::string(type_name(a.kind())));
+  return Value::error(ErrorCode::kNoSuchOverload,
+                      "'" + std::string(shown(op)) + "' does not take " + std::string(type_name(a.kind())));
 }
 
 Value combine_logical(Operator op, const Value& a, const Value& b) {
@@ -263,7 +277,8 @@ Value combine_logical(Operator op, const Value& a, const Value& b) {
   if (a.is_unknown() || b.is_unknown()) return *not_proper(pair);
   if (auto error = not_proper(pair)) return *error;
   const Value& wrong = a.is(Kind::kBool) ? b : a;
-  return Value::error(ErrorCode::kNoSuchOverload, "'" + std::string(shown(op)) + "' takes bool, and not " + std::string(type_name(wrong.kind())));
+  return Value::error(ErrorCode::kNoSuchOverload,
+                      "'" + std::string(shown(op)) + "' takes bool, and not " + std::string(type_name(wrong.kind())));
 }
 
 Value select_field(const Value& a, const Value& field) {

@@ -11,7 +11,8 @@ namespace prunella::cel {
 /// error. nullopt: all are proper.
 std::optional<Value> not_proper(std::span<const Value> operands);
 
-/// a op b for arithmetic, comparisons, == and !=, and `in`, of proper values. Source: langdef.md, "Overflow", "Equality", "Ordering".
+/// a op b for arithmetic, comparisons, == and !=, and `in`, of proper values. Source: langdef.md, "Overflow", "Equality",
+/// "Ordering".
 Value operate(Operator op, const CallContext& context, const Value& a, const Value& b);
 /// !a or -a.
 Value operate(Operator op, const Value& a);

@@ -18,20 +18,13 @@ struct Binary {
   int level;  ///< a higher one binds tighter
 };
 constexpr Binary kBinaries[] = {
-    {TokenKind::kOr, Operator::kOr, 1},
-    {TokenKind::kAnd, Operator::kAnd, 2},
-    {TokenKind::kLess, Operator::kLess, 3},
-    {TokenKind::kLessEqual, Operator::kLessEqual, 3},
-    {TokenKind::kGreater, Operator::kGreater, 3},
-    {TokenKind::kGreaterEqual, Operator::kGreaterEqual, 3},
-    {TokenKind::kEqual, Operator::kEqual, 3},
-    {TokenKind::kNotEqual, Operator::kNotEqual, 3},
-    {TokenKind::kIn, Operator::kIn, 3},
-    {TokenKind::kPlus, Operator::kAdd, 4},
-    {TokenKind::kMinus, Operator::kSubtract, 4},
-    {TokenKind::kStar, Operator::kMultiply, 5},
-    {TokenKind::kSlash, Operator::kDivide, 5},
-    {TokenKind::kPercent, Operator::kModulo, 5},
+    {TokenKind::kOr, Operator::kOr, 1},           {TokenKind::kAnd, Operator::kAnd, 2},
+    {TokenKind::kLess, Operator::kLess, 3},       {TokenKind::kLessEqual, Operator::kLessEqual, 3},
+    {TokenKind::kGreater, Operator::kGreater, 3}, {TokenKind::kGreaterEqual, Operator::kGreaterEqual, 3},
+    {TokenKind::kEqual, Operator::kEqual, 3},     {TokenKind::kNotEqual, Operator::kNotEqual, 3},
+    {TokenKind::kIn, Operator::kIn, 3},           {TokenKind::kPlus, Operator::kAdd, 4},
+    {TokenKind::kMinus, Operator::kSubtract, 4},  {TokenKind::kStar, Operator::kMultiply, 5},
+    {TokenKind::kSlash, Operator::kDivide, 5},    {TokenKind::kPercent, Operator::kModulo, 5},
 };
 
 const Binary* binary_of(TokenKind kind) {
@@ -75,7 +68,9 @@ class Parser {
   }
   void unexpected(const std::string& wanted) {
     const Token& found = token();
-    std::string text = found.kind == TokenKind::kEnd ? "the expression ends here" : quoted(builder_.ast().source.substr(found.offset, found.length)) + " is unexpected";
+    std::string text = found.kind == TokenKind::kEnd
+                           ? "the expression ends here"
+                           : quoted(builder_.ast().source.substr(found.offset, found.length)) + " is unexpected";
     std::string hint = "expected " + wanted;
     if (found.kind == TokenKind::kReserved) hint += " (" + quoted(found.text) + " is reserved and can't be a name)";
     builder_.fail(found.offset, std::move(text), std::move(hint));
@@ -85,7 +80,8 @@ class Parser {
 
   NodeId expression() {
     if (nesting_ >= options_.limits.nesting_max) {
-      builder_.fail(token().offset, "the expression is nested more than " + std::to_string(options_.limits.nesting_max) + " levels deep");
+      builder_.fail(token().offset,
+                    "the expression is nested more than " + std::to_string(options_.limits.nesting_max) + " levels deep");
     }
     if (failed()) return nothing();
     ++nesting_;
@@ -127,7 +123,8 @@ class Parser {
     }
     return balanced(operands, offsets, 0, operands.size(), kind.op);
   }
-  NodeId balanced(const std::vector<NodeId>& operands, const std::vector<std::uint32_t>& offsets, std::size_t begin, std::size_t end, Operator op) {
+  NodeId balanced(const std::vector<NodeId>& operands, const std::vector<std::uint32_t>& offsets, std::size_t begin,
+                  std::size_t end, Operator op) {
     if (end - begin == 1) return operands[begin];
     const std::size_t middle = begin + (end - begin + 1) / 2;
     const NodeId left = balanced(operands, offsets, begin, middle, op);
@@ -141,7 +138,8 @@ class Parser {
     std::vector<std::uint32_t> offsets;
     while (!failed() && at(sign)) {
       // The last minus before a number belongs to the number: 9223372036854775808 alone is too large.
-      if (sign == TokenKind::kMinus && (tokens_[at_ + 1].kind == TokenKind::kInt || tokens_[at_ + 1].kind == TokenKind::kDouble)) break;
+      if (sign == TokenKind::kMinus && (tokens_[at_ + 1].kind == TokenKind::kInt || tokens_[at_ + 1].kind == TokenKind::kDouble))
+        break;
       offsets.push_back(take().offset);
     }
     NodeId operand = member();
@@ -284,12 +282,15 @@ class Parser {
     std::uint64_t value = 0;
     const auto result = std::from_chars(text.data(), text.data() + text.size(), value, hexadecimal ? 16 : 10);
     if (digits.kind == TokenKind::kUint) {
-      if (result.ec != std::errc()) builder_.fail(offset, quoted(digits.text) + " is too large for a uint: at most 18446744073709551615");
+      if (result.ec != std::errc())
+        builder_.fail(offset, quoted(digits.text) + " is too large for a uint: at most 18446744073709551615");
       return builder_.literal(offset, Value::unsigned_integer(value));
     }
     const std::uint64_t limit = negative ? std::uint64_t{1} << 63 : (std::uint64_t{1} << 63) - 1;
     if (result.ec != std::errc() || value > limit) {
-      builder_.fail(offset, quoted((negative ? "-" : "") + digits.text) + " is too large for an int: from -9223372036854775808 to 9223372036854775807",
+      builder_.fail(offset,
+                    quoted((negative ? "-" : "") + digits.text) +
+                        " is too large for an int: from -9223372036854775808 to 9223372036854775807",
                     "a 'u' after it makes it a uint");
       return nothing();
     }

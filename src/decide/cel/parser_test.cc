@@ -12,8 +12,10 @@ std::string problem_of(std::string_view source) {
 }
 
 TEST(CelParser, SaysWhereAndWhatWasExpected) {
-  EXPECT_EQ(problem_of("1 + "), "line 1, column 5: the expression ends here; expected a value, a name or '('\n  | 1 + \n  |     ^");
-  EXPECT_EQ(problem_of("a &&\n  = b"), "line 2, column 3: '=' is no part of an expression; did you mean '=='?\n  |   = b\n  |   ^");
+  EXPECT_EQ(problem_of("1 + "),
+            "line 1, column 5: the expression ends here; expected a value, a name or '('\n  | 1 + \n  |     ^");
+  EXPECT_EQ(problem_of("a &&\n  = b"),
+            "line 2, column 3: '=' is no part of an expression; did you mean '=='?\n  |   = b\n  |   ^");
   EXPECT_THAT(problem_of("[1, 2"), testing::HasSubstr("expected ']'"));
   EXPECT_THAT(problem_of("for + 1"), testing::HasSubstr("'for' is reserved and can't be a name"));
 }

@@ -15,7 +15,9 @@ Result<Pattern> Pattern::compile(std::string_view text) {
   return Pattern(std::move(compiled));
 }
 
-bool Pattern::found_in(std::string_view text) const { return re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), *compiled_); }
+bool Pattern::found_in(std::string_view text) const {
+  return re2::RE2::PartialMatch(re2::StringPiece(text.data(), text.size()), *compiled_);
+}
 
 std::uint64_t Pattern::cost(std::size_t bytes) const {
   // The automaton is linear in the text; a large program falls back to the slower simulation.

@@ -81,7 +81,7 @@ struct Program {
   std::vector<std::vector<bool>> marks;
   std::vector<LoopPlan> loops;
   std::vector<StructPlan> structs;
-  std::vector<Selector> selectors;     ///< of the terms that && joins at the top
+  std::vector<Selector> selectors;  ///< of the terms that && joins at the top
   std::uint32_t locals = 0;
 };
 

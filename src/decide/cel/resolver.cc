@@ -10,7 +10,9 @@ namespace {
 
 class Resolver {
  public:
-  Resolver(const Ast& ast, const Environment& environment) : ast_(ast), environment_(environment) { out_.nodes.resize(ast.nodes.size()); }
+  Resolver(const Ast& ast, const Environment& environment) : ast_(ast), environment_(environment) {
+    out_.nodes.resize(ast.nodes.size());
+  }
 
   Resolved run() && {
     visit(ast_.root);
@@ -25,12 +27,8 @@ class Resolver {
       case NodeKind::kSelect: return visit_chain(id);
       case NodeKind::kCall: return visit_call(id);
       case NodeKind::kStruct: visit_struct(id); break;
-      case NodeKind::kLoop:
-        visit(node.children[0]);
-        return visit_scope(id, {node.children[1], node.children[2]});
-      case NodeKind::kBind:
-        visit(node.children[0]);
-        return visit_scope(id, {node.children[1]});
+      case NodeKind::kLoop: visit(node.children[0]); return visit_scope(id, {node.children[1], node.children[2]});
+      case NodeKind::kBind: visit(node.children[0]); return visit_scope(id, {node.children[1]});
       default: break;
     }
     for (const NodeId child : node.children) visit(child);
@@ -109,7 +107,8 @@ class Resolver {
     const NodeId first = first_of_chain(ast_, target);
     std::uint32_t number = 0;
     if (first == kNoNode || local(ast_.node(first), number) != nullptr) return false;
-    for (const std::string& name : environment_.candidates(dotted_name(ast_, target) + "." + function, ast_.node(first).absolute)) {
+    for (const std::string& name :
+         environment_.candidates(dotted_name(ast_, target) + "." + function, ast_.node(first).absolute)) {
       if (environment_.find_function(name) == nullptr) continue;
       full = name;
       return true;

@@ -34,8 +34,8 @@ struct Resolved {
   const Resolution& of(NodeId id) const { return nodes[id]; }
 };
 
-/// Finds what every name means: the variables of macros first, then the longest chain that is a declared variable or a type, in the
-/// nearest container. Source: langdef.md, "Name Resolution".
+/// Finds what every name means: the variables of macros first, then the longest chain that is a declared variable or a type, in
+/// the nearest container. Source: langdef.md, "Name Resolution".
 Resolved resolve(const Ast& ast, const Environment& environment);
 
 }  // namespace prunella::cel

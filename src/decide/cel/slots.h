@@ -14,8 +14,8 @@ namespace prunella::cel {
 using SlotId = std::uint32_t;
 inline constexpr SlotId kNoSlot = ~SlotId{0};
 
-/// The variables and the paths below them (`event`, `event.unit`) that a set of programs reads, each with a number. All programs that
-/// run on one Activation share it, so that a path is looked up once for an event however many policies ask for it.
+/// The variables and the paths below them (`event`, `event.unit`) that a set of programs reads, each with a number. All programs
+/// that run on one Activation share it, so that a path is looked up once for an event however many policies ask for it.
 class Slots {
  public:
   SlotId root(std::string_view name);
@@ -37,8 +37,8 @@ class Slots {
   std::map<std::pair<SlotId, std::string>, SlotId> children_;
 };
 
-/// The values of one event. Give it the variables, run the programs, reset() and go on with the next event. One thread at a time; it
-/// must not outlive `slots`, which must not grow between its making and its last use.
+/// The values of one event. Give it the variables, run the programs, reset() and go on with the next event. One thread at a time;
+/// it must not outlive `slots`, which must not grow between its making and its last use.
 class Activation {
  public:
   explicit Activation(const Slots& slots);
@@ -48,14 +48,15 @@ class Activation {
   void set(SlotId slot, Value value);
   /// Nothing happens when no program reads the variable.
   void set(std::string_view name, Value value);
-  /// Says that `name` (a variable, or a path such as "host.labels" that a program reads) is not known yet: what depends on it becomes
-  /// an unknown that names it.
+  /// Says that `name` (a variable, or a path such as "host.labels" that a program reads) is not known yet: what depends on it
+  /// becomes an unknown that names it.
   void set_unknown(SlotId slot);
 
   /// A variable without a value is an error.
   const Value& value(SlotId slot) {
     Cell& cell = cells_[slot];
-    if (cell.round != round_) [[unlikely]] look_up(slot);
+    if (cell.round != round_) [[unlikely]]
+      look_up(slot);
     return cell.value;
   }
   const Slots& slots() const { return slots_; }

@@ -28,7 +28,8 @@ Place place_of(std::string_view source, std::size_t offset) {
 }
 
 std::string render(const Problem& problem, std::string_view source) {
-  std::string text = "line " + std::to_string(problem.place.line) + ", column " + std::to_string(problem.place.column) + ": " + problem.text;
+  std::string text =
+      "line " + std::to_string(problem.place.line) + ", column " + std::to_string(problem.place.column) + ": " + problem.text;
   if (!problem.hint.empty()) text += "; " + problem.hint;
   const std::size_t at = std::min(problem.offset, source.size());
   std::size_t begin = at == 0 ? std::string_view::npos : source.rfind('\n', at - 1);

@@ -25,14 +25,16 @@ bool digits(std::string_view text, std::size_t& at, std::size_t count, int& out)
   }
   return true;
 }
-bool mark(std::string_view text, std::size_t& at, char wanted) { return at < text.size() && (text[at] | 0x20) == (wanted | 0x20) && ++at; }
+bool mark(std::string_view text, std::size_t& at, char wanted) {
+  return at < text.size() && (text[at] | 0x20) == (wanted | 0x20) && ++at;
+}
 
 bool read_timestamp(std::string_view text, Timestamp& out) {
   int year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0;
   std::size_t at = 0;
-  if (!digits(text, at, 4, year) || !mark(text, at, '-') || !digits(text, at, 2, month) || !mark(text, at, '-') || !digits(text, at, 2, day) ||
-      !mark(text, at, 't') || !digits(text, at, 2, hour) || !mark(text, at, ':') || !digits(text, at, 2, minute) || !mark(text, at, ':') ||
-      !digits(text, at, 2, second)) {
+  if (!digits(text, at, 4, year) || !mark(text, at, '-') || !digits(text, at, 2, month) || !mark(text, at, '-') ||
+      !digits(text, at, 2, day) || !mark(text, at, 't') || !digits(text, at, 2, hour) || !mark(text, at, ':') ||
+      !digits(text, at, 2, minute) || !mark(text, at, ':') || !digits(text, at, 2, second)) {
     return false;
   }
   if (hour > 23 || minute > 59 || second > 59) return false;
@@ -50,10 +52,12 @@ bool read_timestamp(std::string_view text, Timestamp& out) {
     if (at >= text.size() || (text[at] != '+' && text[at] != '-')) return false;
     const int sign = text[at++] == '-' ? -1 : 1;
     int hours = 0, minutes = 0;
-    if (!digits(text, at, 2, hours) || !mark(text, at, ':') || !digits(text, at, 2, minutes) || hours > 23 || minutes > 59) return false;
+    if (!digits(text, at, 2, hours) || !mark(text, at, ':') || !digits(text, at, 2, minutes) || hours > 23 || minutes > 59)
+      return false;
     offset = sign * (hours * 60 + minutes) * 60;
   }
-  const std::chrono::year_month_day date(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)), std::chrono::day(static_cast<unsigned>(day)));
+  const std::chrono::year_month_day date(std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
+                                         std::chrono::day(static_cast<unsigned>(day)));
   if (at != text.size() || !date.ok()) return false;
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
   out.seconds = days * 86'400 + hour * 3'600 + minute * 60 + second - offset;
@@ -74,8 +78,8 @@ struct Unit {
   std::string_view name;
   std::int64_t nanos;
 };
-constexpr Unit kUnits[] = {{"ns", 1}, {"us", 1'000}, {"\u00b5s", 1'000}, {"\u03bcs", 1'000}, {"ms", 1'000'000},
-                           {"s", kNanosPerSecond}, {"m", 60 * kNanosPerSecond}, {"h", 3600 * kNanosPerSecond}};
+constexpr Unit kUnits[] = {{"ns", 1},         {"us", 1'000},          {"\u00b5s", 1'000},          {"\u03bcs", 1'000},
+                           {"ms", 1'000'000}, {"s", kNanosPerSecond}, {"m", 60 * kNanosPerSecond}, {"h", 3600 * kNanosPerSecond}};
 
 const Unit* unit_at(std::string_view text) {
   for (const Unit& unit : kUnits) {
@@ -127,7 +131,8 @@ std::optional<Timestamp> moved(Timestamp at, Int128 nanos) {
 
 Result<Timestamp> parse_timestamp(std::string_view text) {
   Timestamp at;
-  if (!read_timestamp(text, at)) return invalid_input(quoted(text) + " is no timestamp from year 1 to 9999, such as '2009-02-13T23:31:30Z'");
+  if (!read_timestamp(text, at))
+    return invalid_input(quoted(text) + " is no timestamp from year 1 to 9999, such as '2009-02-13T23:31:30Z'");
   return at;
 }
 
@@ -136,13 +141,16 @@ std::string to_text(Timestamp at) {
   const auto second = static_cast<int>(at.seconds - days * 86'400);
   const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(days))};
   char text[64];
-  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                static_cast<unsigned>(date.day()), second / 3'600, second / 60 % 60, second % 60);
+  std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02d", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), second / 3'600, second / 60 % 60,
+                second % 60);
   return text + fraction(at.nanos) + "Z";
 }
 
 Result<std::int64_t> parse_duration_nanos(std::string_view text) {
-  const auto wrong = [&] { return invalid_input(quoted(text) + " is no duration within 292 years, such as '1h30m', '-1.5s' or '250ms'"); };
+  const auto wrong = [&] {
+    return invalid_input(quoted(text) + " is no duration within 292 years, such as '1h30m', '-1.5s' or '250ms'");
+  };
   std::string_view rest = text;
   const bool negative = rest.starts_with('-');
   if (negative || rest.starts_with('+')) rest.remove_prefix(1);
@@ -169,7 +177,8 @@ std::optional<Timestamp> plus(Timestamp at, std::int64_t nanos) { return moved(a
 std::optional<Timestamp> minus(Timestamp at, std::int64_t nanos) { return moved(at, -static_cast<Int128>(nanos)); }
 
 std::optional<std::int64_t> difference(Timestamp a, Timestamp b) {
-  const Int128 nanos = static_cast<Int128>(a.seconds - b.seconds) * kNanosPerSecond + static_cast<std::int64_t>(a.nanos) - static_cast<std::int64_t>(b.nanos);
+  const Int128 nanos = static_cast<Int128>(a.seconds - b.seconds) * kNanosPerSecond + static_cast<std::int64_t>(a.nanos) -
+                       static_cast<std::int64_t>(b.nanos);
   if (nanos > INT64_MAX || nanos < INT64_MIN) return std::nullopt;
   return static_cast<std::int64_t>(nanos);
 }
@@ -180,7 +189,8 @@ std::string double_text(double value) {
   char text[64];
   const double size = std::fabs(value);
   const bool scientific = size != 0 && (size < 1e-4 || size >= 1e21);
-  const auto end = std::to_chars(text, text + sizeof text, value, scientific ? std::chars_format::scientific : std::chars_format::fixed).ptr;
+  const auto end =
+      std::to_chars(text, text + sizeof text, value, scientific ? std::chars_format::scientific : std::chars_format::fixed).ptr;
   return std::string(text, end);
 }
 

@@ -47,7 +47,9 @@ class TypeReader {
   }
 
  private:
-  Error wrong() const { return invalid_input(quoted(text_) + " is no type, such as int, list(string), map(string, dyn) or timestamp"); }
+  Error wrong() const {
+    return invalid_input(quoted(text_) + " is no type, such as int, list(string), map(string, dyn) or timestamp");
+  }
   void skip() {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
   }
@@ -74,10 +76,14 @@ class TypeReader {
     return make(name, std::move(parameters));
   }
   Result<Type> make(std::string_view name, std::vector<Type> parameters) const {
-    if (name == "nullable") return parameters.size() == 1 ? Result<Type>(Type(TypeKind::kNullable, std::move(parameters))) : wrong();
+    if (name == "nullable")
+      return parameters.size() == 1 ? Result<Type>(Type(TypeKind::kNullable, std::move(parameters))) : wrong();
     for (const PlainType& plain : kPlainTypes) {
       if (plain.name != name) continue;
-      const std::size_t wanted = plain.kind == TypeKind::kMap ? 2 : plain.kind == TypeKind::kList || plain.kind == TypeKind::kOptional || plain.kind == TypeKind::kType ? 1 : 0;
+      const std::size_t wanted =
+          plain.kind == TypeKind::kMap                                                                          ? 2
+          : plain.kind == TypeKind::kList || plain.kind == TypeKind::kOptional || plain.kind == TypeKind::kType ? 1
+                                                                                                                : 0;
       if (parameters.empty()) parameters.assign(wanted, Type());
       if (parameters.size() != wanted) return wrong();
       return Type(plain.kind, std::move(parameters));
@@ -108,7 +114,8 @@ Type::Type(TypeKind kind, std::vector<Type> parameters, std::string name) {
 }
 
 bool Type::operator==(const Type& other) const {
-  return data_ == other.data_ || (data_->kind == other.data_->kind && data_->name == other.data_->name && data_->parameters == other.data_->parameters);
+  return data_ == other.data_ ||
+         (data_->kind == other.data_->kind && data_->name == other.data_->name && data_->parameters == other.data_->parameters);
 }
 
 std::string to_text(const Type& type) {
@@ -173,8 +180,10 @@ namespace {
 /// Whether `general` says no more about a value than `special` does.
 bool is_more_general(const Type& general, const Type& special) {
   if (general.is(TypeKind::kDyn) || general.is(TypeKind::kParameter)) return true;
-  if (general.is(TypeKind::kNullable)) return special == general || special == general.parameter(0) || special.is(TypeKind::kNull);
-  if (general.kind() != special.kind() || general.name() != special.name() || general.parameters().size() != special.parameters().size()) {
+  if (general.is(TypeKind::kNullable))
+    return special == general || special == general.parameter(0) || special.is(TypeKind::kNull);
+  if (general.kind() != special.kind() || general.name() != special.name() ||
+      general.parameters().size() != special.parameters().size()) {
     return special.is(TypeKind::kNull) && !general.is(TypeKind::kNull);
   }
   for (std::size_t i = 0; i < general.parameters().size(); ++i) {
@@ -267,7 +276,8 @@ bool Substitution::unify(const Type& given_from, const Type& given_to, int depth
   }
   if (from.is_open() || to.is_open()) return true;
   if (from.is(TypeKind::kNull)) return takes_null(to);
-  if (to.is(TypeKind::kNullable)) return unify(from.is(TypeKind::kNullable) ? from.parameter(0) : from, to.parameter(0), depth + 1);
+  if (to.is(TypeKind::kNullable))
+    return unify(from.is(TypeKind::kNullable) ? from.parameter(0) : from, to.parameter(0), depth + 1);
   // A nullable value may be used where its plain type is wanted: a null is found out in the run.
   if (from.is(TypeKind::kNullable)) return unify(from.parameter(0), to, depth + 1);
   if (from.kind() != to.kind() || from.name() != to.name() || from.parameters().size() != to.parameters().size()) return false;

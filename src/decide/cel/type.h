@@ -13,16 +13,25 @@
 namespace prunella::cel {
 
 enum class TypeKind : std::uint8_t {
-  kDyn, kNull, kBool, kInt, kUint, kDouble, kString, kBytes, kDuration, kTimestamp,
-  kList,      ///< one parameter
-  kMap,       ///< two parameters
-  kOptional,  ///< one parameter
-  kType,      ///< one parameter: the type that it denotes
-  kNullable,  ///< one parameter: a simple type or null, as protobuf's wrappers
-  kObject,    ///< `name`: declared with fields in an Environment; a map at run time
-  kOpaque,    ///< `name`, any parameters: net.IP, net.CIDR
-  kParameter, ///< `name`: stands for any one type in a function's declaration
-  kError,     ///< of an expression that is wrong already; goes with everything, so that one mistake is told once
+  kDyn,
+  kNull,
+  kBool,
+  kInt,
+  kUint,
+  kDouble,
+  kString,
+  kBytes,
+  kDuration,
+  kTimestamp,
+  kList,       ///< one parameter
+  kMap,        ///< two parameters
+  kOptional,   ///< one parameter
+  kType,       ///< one parameter: the type that it denotes
+  kNullable,   ///< one parameter: a simple type or null, as protobuf's wrappers
+  kObject,     ///< `name`: declared with fields in an Environment; a map at run time
+  kOpaque,     ///< `name`, any parameters: net.IP, net.CIDR
+  kParameter,  ///< `name`: stands for any one type in a function's declaration
+  kError,      ///< of an expression that is wrong already; goes with everything, so that one mistake is told once
 };
 
 /// What the checker knows about an expression. Immutable and cheap to copy.
@@ -36,7 +45,9 @@ class Type {
   static Type type_of(Type denoted) { return {TypeKind::kType, {std::move(denoted)}}; }
   static Type nullable(Type inner) { return {TypeKind::kNullable, {std::move(inner)}}; }
   static Type object(std::string name) { return {TypeKind::kObject, {}, std::move(name)}; }
-  static Type opaque(std::string name, std::vector<Type> parameters = {}) { return {TypeKind::kOpaque, std::move(parameters), std::move(name)}; }
+  static Type opaque(std::string name, std::vector<Type> parameters = {}) {
+    return {TypeKind::kOpaque, std::move(parameters), std::move(name)};
+  }
   static Type parameter(std::string name) { return {TypeKind::kParameter, {}, std::move(name)}; }
 
   TypeKind kind() const { return data_->kind; }
@@ -61,8 +72,8 @@ class Type {
 std::string to_text(const Type& type);
 
 /// Reads what to_text writes, and for declarations: "list(T)" with T to Z and A to C as parameters, "timestamp", "duration",
-/// "optional(T)", "nullable(int)". Any other name is an opaque type when it has a dot before the last part and starts with "net.",
-/// else an object.
+/// "optional(T)", "nullable(int)". Any other name is an opaque type when it has a dot before the last part and starts with
+/// "net.", else an object.
 /// @error kInvalidInput  no such text.
 Result<Type> parse_type(std::string_view text);
 
@@ -74,8 +85,8 @@ class Substitution {
   Type apply(const Type& type) const;
   /// The same with dyn in place of the parameters that stand for nothing.
   Type apply_or_dyn(const Type& type) const;
-  /// Whether a value of type `from` may be used where `to` is wanted; parameters are bound as that needs. When it's false, nothing
-  /// was bound. Source: cel-spec langdef.md, "Gradual Type Checking".
+  /// Whether a value of type `from` may be used where `to` is wanted; parameters are bound as that needs. When it's false,
+  /// nothing was bound. Source: cel-spec langdef.md, "Gradual Type Checking".
   bool assign(const Type& from, const Type& to);
   /// The type that holds values of both: the more general of the two, or dyn when neither takes the other.
   Type join(const Type& a, const Type& b);

@@ -17,8 +17,23 @@ namespace prunella::cel {
 
 /// What a value is at run time. Those from kString on live on the heap and are shared by count.
 enum class Kind : std::uint8_t {
-  kNull, kBool, kInt, kUint, kDouble, kDuration, kTimestamp,
-  kString, kBytes, kList, kMap, kType, kOptional, kIp, kCidr, kUnknown, kError,
+  kNull,
+  kBool,
+  kInt,
+  kUint,
+  kDouble,
+  kDuration,
+  kTimestamp,
+  kString,
+  kBytes,
+  kList,
+  kMap,
+  kType,
+  kOptional,
+  kIp,
+  kCidr,
+  kUnknown,
+  kError,
 };
 /// The name of the kind in CEL: "int", "google.protobuf.Timestamp", "optional_type", "net.IP", ...
 std::string_view type_name(Kind kind);
@@ -30,15 +45,15 @@ inline constexpr KindMask kAnyKind = ~KindMask{0};
 
 /// Why an expression has no value.
 enum class ErrorCode : std::uint8_t {
-  kNoSuchOverload,   ///< an operator or function doesn't take values of these types
-  kNoSuchKey,        ///< a map has no such key, or an object no such field
-  kIndex,            ///< an index outside a list
-  kNoValue,          ///< a variable without a value, or a name that nothing has
-  kOverflow,         ///< a result that its type can't hold
+  kNoSuchOverload,  ///< an operator or function doesn't take values of these types
+  kNoSuchKey,       ///< a map has no such key, or an object no such field
+  kIndex,           ///< an index outside a list
+  kNoValue,         ///< a variable without a value, or a name that nothing has
+  kOverflow,        ///< a result that its type can't hold
   kDivisionByZero,
-  kBadConversion,    ///< a text that is no number, a number that is no timestamp, ...
-  kBadArgument,      ///< right type, wrong value
-  kCostLimit,        ///< the evaluation was stopped; no && or || hides it
+  kBadConversion,  ///< a text that is no number, a number that is no timestamp, ...
+  kBadArgument,    ///< right type, wrong value
+  kCostLimit,      ///< the evaluation was stopped; no && or || hides it
 };
 
 struct Timestamp {
@@ -56,7 +71,8 @@ struct MapObject;
 struct ErrorObject;
 
 /// One value of CEL, an error or an unknown: 16 bytes. Copying counts a reference, without a lock: a value and all that it holds
-/// belong to one thread. What threads share (the constants of a Program) was frozen before: its references are counted atomically.
+/// belong to one thread. What threads share (the constants of a Program) was frozen before: its references are counted
+/// atomically.
 class Value {
  public:
   Value() = default;  ///< null
@@ -82,7 +98,9 @@ class Value {
   Value(const Value& other) : kind_(other.kind_), extra_(other.extra_), payload_(other.payload_) {
     if (is_shared()) retain();
   }
-  Value(Value&& other) noexcept : kind_(other.kind_), extra_(other.extra_), payload_(other.payload_) { other.kind_ = Kind::kNull; }
+  Value(Value&& other) noexcept : kind_(other.kind_), extra_(other.extra_), payload_(other.payload_) {
+    other.kind_ = Kind::kNull;
+  }
   Value& operator=(const Value& other) {
     Value copy(other);
     swap(copy);
@@ -136,7 +154,9 @@ class Value {
   /// From now on threads may share this value and all within it. Call it before the first of them sees it.
   void freeze();
   /// Whether both are the same object or the same plain value; quick, and false says nothing.
-  bool same_as(const Value& other) const { return kind_ == other.kind_ && payload_.integer == other.payload_.integer && extra_ == other.extra_; }
+  bool same_as(const Value& other) const {
+    return kind_ == other.kind_ && payload_.integer == other.payload_.integer && extra_ == other.extra_;
+  }
 
  private:
   friend class MapBuilder;
@@ -205,7 +225,9 @@ class MapBuilder {
   ~MapBuilder();
   /// False: `key` is there already (the value of the first stays).
   [[nodiscard]] bool add(Value key, Value value);
-  static bool is_key(Kind kind) { return kind == Kind::kBool || kind == Kind::kInt || kind == Kind::kUint || kind == Kind::kString; }
+  static bool is_key(Kind kind) {
+    return kind == Kind::kBool || kind == Kind::kInt || kind == Kind::kUint || kind == Kind::kString;
+  }
   const Value* find(const Value& key) const { return map_->find(key); }
   Value finish() &&;
 
@@ -233,8 +255,8 @@ class Budget {
 };
 Value over_cost();
 
-/// CEL's ==: never an error between proper values; values of different kinds are unequal, except that numbers compare by what they
-/// are worth. Spends one unit for each pair of elements and for each 8 bytes of texts. Source: langdef.md, "Equality".
+/// CEL's ==: never an error between proper values; values of different kinds are unequal, except that numbers compare by what
+/// they are worth. Spends one unit for each pair of elements and for each 8 bytes of texts. Source: langdef.md, "Equality".
 bool equal(const Value& a, const Value& b, Budget& budget);
 /// CEL's order of two values, nullopt when they have none (NaN, or kinds that don't compare).
 struct Order {

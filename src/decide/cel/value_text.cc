@@ -10,7 +10,7 @@ namespace prunella::cel {
 
 namespace {
 
-constexpr std::size_t kTextMax = 4'000;          // characters; messages quote values
+constexpr std::size_t kTextMax = 4'000;  // characters; messages quote values
 constexpr std::size_t kJsonPartsMax = 1'000'000;
 constexpr std::int64_t kJsonWholeMax = std::int64_t{1} << 53;
 
@@ -143,7 +143,8 @@ Result<Json> json_of(const Value& value, std::size_t& parts) {
     auto json = json_of(inner, parts);
     if (!json) return json;
     const std::string name = key_text(key);
-    if (!object.emplace(name, *std::move(json)).second) return invalid_input("two keys of a map become the JSON key " + quoted(name));
+    if (!object.emplace(name, *std::move(json)).second)
+      return invalid_input("two keys of a map become the JSON key " + quoted(name));
   }
   return Json(std::move(object));
 }

@@ -8,8 +8,8 @@
 
 namespace prunella::cel {
 
-/// The value as a person would write it in CEL: "{'a': [1, 2u, b'\x00']}", "timestamp('...')"; an error as its message. Cut after some
-/// thousand characters.
+/// The value as a person would write it in CEL: "{'a': [1, 2u, b'\x00']}", "timestamp('...')"; an error as its message. Cut after
+/// some thousand characters.
 std::string to_text(const Value& value);
 
 /// The value as JSON: bytes as base64, timestamps and durations as texts, an int beyond 2^53 as text (protobuf's JSON mapping).

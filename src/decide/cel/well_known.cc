@@ -40,7 +40,9 @@ Value no_field(std::string_view message, std::string_view field) {
   return Value::error(ErrorCode::kNoSuchKey, "the message " + std::string(message) + " has no field " + quoted(field));
 }
 Value wrong_value(std::string_view message, std::string_view field, const Value& value) {
-  return Value::error(ErrorCode::kBadArgument, "the field " + quoted(field) + " of " + std::string(message) + " can't hold this value of type '" + std::string(type_name(value.kind())) + "'");
+  return Value::error(ErrorCode::kBadArgument, "the field " + quoted(field) + " of " + std::string(message) +
+                                                   " can't hold this value of type '" + std::string(type_name(value.kind())) +
+                                                   "'");
 }
 
 Kind kind_of(TypeKind type) {
@@ -72,7 +74,8 @@ Value wrapper(const Message& message, std::span<const std::string> names, std::s
   const Value& value = values[0];
   if (!value.is(kind)) return wrong_value(message.name, "value", value);
   if (message.name.ends_with("Int32Value")) {
-    const bool fits = kind == Kind::kInt ? value.as_int() >= INT32_MIN && value.as_int() <= INT32_MAX : value.as_uint() <= UINT32_MAX;
+    const bool fits =
+        kind == Kind::kInt ? value.as_int() >= INT32_MIN && value.as_int() <= INT32_MAX : value.as_uint() <= UINT32_MAX;
     if (!fits) return Value::error(ErrorCode::kOverflow, "the value is outside the range of " + std::string(message.name));
   }
   if (message.name.ends_with("FloatValue")) return Value::number(static_cast<double>(static_cast<float>(value.as_double())));
@@ -92,8 +95,10 @@ Value time_of(const Message& message, std::span<const std::string> names, std::s
   std::int64_t total = 0;
   const bool good = nanos < 1'000'000'000 && nanos > (moment ? -1 : -1'000'000'000) &&
                     (moment ? seconds >= kTimestampSecondsMin && seconds <= kTimestampSecondsMax
-                            : !__builtin_mul_overflow(seconds, std::int64_t{1'000'000'000}, &total) && !__builtin_add_overflow(total, nanos, &total));
-  if (!good) return Value::error(ErrorCode::kOverflow, "the seconds and nanos are outside the range of " + std::string(message.name));
+                            : !__builtin_mul_overflow(seconds, std::int64_t{1'000'000'000}, &total) &&
+                                  !__builtin_add_overflow(total, nanos, &total));
+  if (!good)
+    return Value::error(ErrorCode::kOverflow, "the seconds and nanos are outside the range of " + std::string(message.name));
   return moment ? Value::timestamp({seconds, static_cast<std::uint32_t>(nanos)}) : Value::duration(total);
 }
 
@@ -104,8 +109,12 @@ Value json_value(const Message& message, std::span<const std::string> names, std
     std::string_view name;
     Kind kind;
   };
-  static constexpr std::array<Field, 6> kFields{{{"null_value", Kind::kNull}, {"number_value", Kind::kDouble}, {"string_value", Kind::kString},
-                                                 {"bool_value", Kind::kBool}, {"struct_value", Kind::kMap}, {"list_value", Kind::kList}}};
+  static constexpr std::array<Field, 6> kFields{{{"null_value", Kind::kNull},
+                                                 {"number_value", Kind::kDouble},
+                                                 {"string_value", Kind::kString},
+                                                 {"bool_value", Kind::kBool},
+                                                 {"struct_value", Kind::kMap},
+                                                 {"list_value", Kind::kList}}};
   for (const Field& field : kFields) {
     if (field.name == names[0]) return values[0].is(field.kind) ? values[0] : wrong_value(message.name, field.name, values[0]);
   }

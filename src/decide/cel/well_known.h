@@ -11,8 +11,9 @@
 
 namespace prunella::cel {
 
-/// Protobuf's messages that CEL takes for values of its own: google.protobuf.Int64Value{value: 1} is the int 1, Timestamp{seconds: 1}
-/// a timestamp, Struct{fields: {...}} a map. CEL here has no other messages. Source: langdef.md, "Protocol Buffer Data Conversion".
+/// Protobuf's messages that CEL takes for values of its own: google.protobuf.Int64Value{value: 1} is the int 1,
+/// Timestamp{seconds: 1} a timestamp, Struct{fields: {...}} a map. CEL here has no other messages. Source: langdef.md, "Protocol
+/// Buffer Data Conversion".
 bool is_well_known(std::string_view message);
 /// The type of such a message's value.
 Type well_known_type(std::string_view message);
