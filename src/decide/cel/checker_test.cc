@@ -83,6 +83,24 @@ TEST(CelChecker, DemandsTheTypeThatIsWanted) {
   EXPECT_TRUE(compile("host.extra", environment, slots, options).problems.empty());
 }
 
+// A chain of what stands for what, one link a list, once overran the stack.
+TEST(CelChecker, TakesManyListsOfWhichNothingIsKnown) {
+  std::string lists = "[";
+  for (int i = 0; i < 30'000; ++i) lists += "[],";
+  EXPECT_EQ(type_of(lists + "[1]]"), "list(list(int))");
+}
+
+TEST(CelChecker, TakesTheDeepestTreeThatParses) {
+  std::string chain = "event";
+  std::string sum = "1";
+  for (int i = 0; i < 297; ++i) {
+    chain += "[0]";
+    sum += "+1";
+  }
+  EXPECT_THAT(type_of("host.extra" + chain.substr(5)), HasSubstr("dyn"));
+  EXPECT_EQ(type_of(sum), "int");
+}
+
 TEST(CelType, TextsReadBack) {
   for (const char* text : {"int", "list(string)", "map(string, list(dyn))", "optional_type(int)", "net.IP", "Host",
                            "nullable(bool)", "tuple(T, U)", "type(int)"}) {

@@ -129,14 +129,18 @@ class Emitter {
       // A chain before it may be a name of nothing as well; the function is the more useful message.
       return add_failure(id, "there is no function " + quoted(meaning.name));
     }
-    for (std::size_t i = first; i < node.children.size(); ++i) visit(node.children[i]);
+    std::size_t last = begin;
+    for (std::size_t i = first; i < node.children.size(); ++i) {
+      last = next();
+      visit(node.children[i]);
+    }
     const std::size_t count = node.children.size() - first;
-    if (meaning.name == "matches" && count == 2 && precompile(id)) return;
+    if (meaning.name == "matches" && count == 2 && last + 1 == next() && precompile(id)) return;
     add(id, Op::kCall, member ? 1 : 0, static_cast<std::uint32_t>(count), function(set));
     fold(id, begin, count);
   }
 
-  /// matches() with a constant pattern, whose value was pushed last.
+  /// matches() with a pattern that is pushed by one instruction, the last: compiled now when it's constant.
   bool precompile(NodeId id) {
     const Instruction last = program_->code.back();
     if (last.op != Op::kConstant || !program_->constants[last.b].is(Kind::kString)) return false;

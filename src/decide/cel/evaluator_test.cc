@@ -99,6 +99,17 @@ TEST(CelEvaluator, BoundsMemoryThroughTheCost) {
   EXPECT_THAT(run("'%s'.format([[[s, s], s]]).size()"), HasSubstr("3008"));
 }
 
+// Constants are folded and patterns compiled early, but never across a jump that ends behind them.
+TEST(CelEvaluator, KeepsBothBranchesOfAChosenConstant) {
+  Calculator run;
+  run.with("x", Value::boolean(true));
+  EXPECT_EQ(run("'abc'.matches(x ? 'b' : 'z')"), "true");
+  EXPECT_EQ(run("'abc'.matches(!x ? 'b' : 'z')"), "false");
+  EXPECT_EQ(run("(x ? 1 : 2) + 3"), "4");
+  EXPECT_EQ(run("x == (x && true)"), "true");
+  EXPECT_EQ(run("[x ? 1 : 2, 3]"), "[1, 3]");
+}
+
 TEST(CelEvaluator, AnEvaluatorIsAsNewAfterARunThatWasCutOff) {
   Environment environment;
   environment.variable("n");

@@ -145,34 +145,26 @@ Result<Type> parse_type(std::string_view text) { return TypeReader(text).run(); 
 Type Substitution::fresh() { return Type::parameter("%" + std::to_string(next_++)); }
 
 Type Substitution::apply(const Type& type) const {
-  if (type.is(TypeKind::kParameter)) {
-    const auto found = bound_.find(type.name());
-    return found == bound_.end() ? type : apply(found->second);
-  }
-  if (type.parameters().empty()) return type;
+  const Type& end = walk(type);
+  if (end.parameters().empty()) return end;
   std::vector<Type> parameters;
-  for (const Type& parameter : type.parameters()) parameters.push_back(apply(parameter));
-  return Type(type.kind(), std::move(parameters), type.name());
+  for (const Type& parameter : end.parameters()) parameters.push_back(apply(parameter));
+  return Type(end.kind(), std::move(parameters), end.name());
 }
 
 Type Substitution::apply_or_dyn(const Type& type) const {
-  if (type.is(TypeKind::kParameter)) {
-    const auto found = bound_.find(type.name());
-    return found == bound_.end() ? Type() : apply_or_dyn(found->second);
-  }
-  if (type.parameters().empty()) return type;
+  const Type& end = walk(type);
+  if (end.is(TypeKind::kParameter)) return {};
+  if (end.parameters().empty()) return end;
   std::vector<Type> parameters;
-  for (const Type& parameter : type.parameters()) parameters.push_back(apply_or_dyn(parameter));
-  return Type(type.kind(), std::move(parameters), type.name());
+  for (const Type& parameter : end.parameters()) parameters.push_back(apply_or_dyn(parameter));
+  return Type(end.kind(), std::move(parameters), end.name());
 }
 
 bool Substitution::occurs(const std::string& name, const Type& type) const {
-  if (type.is(TypeKind::kParameter)) {
-    if (type.name() == name) return true;
-    const auto found = bound_.find(type.name());
-    return found != bound_.end() && occurs(name, found->second);
-  }
-  return std::any_of(type.parameters().begin(), type.parameters().end(), [&](const Type& p) { return occurs(name, p); });
+  const Type& end = walk(type);
+  if (end.is(TypeKind::kParameter)) return end.name() == name;
+  return std::any_of(end.parameters().begin(), end.parameters().end(), [&](const Type& p) { return occurs(name, p); });
 }
 
 namespace {
@@ -262,6 +254,11 @@ bool Substitution::unify(const Type& given_from, const Type& given_to, int depth
     const Type last = walk(given_to);
     if (last.is(TypeKind::kParameter)) {
       if (from == last) return true;
+      // Of two open parameters the new one gives way, so that [[], [], [], ...] makes no chain of them.
+      if (from.is(TypeKind::kParameter)) {
+        bind(from.name(), last);
+        return true;
+      }
       if (occurs(last.name(), from)) return false;
       bind(last.name(), from);
       return true;
