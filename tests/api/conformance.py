@@ -207,6 +207,10 @@ def happy(suite, folder):
         answer = s.need(s.call("POST", "/agent/v1/report", want=200, token=None, certificate=host.certificate, body=host.report(host.sections())), 200)
         s.check("every event is acknowledged", all(answer["received"].get(source) == 1 for source in host.sequences), str(answer["received"]))
     s.call("POST", "/agent/v1/report", want=200, token=None, certificate=agent.certificate, body=agent.report([]), what="a heartbeat")
+    newer = {**agent.report(agent.sections()), "new": 1}
+    for event in newer["events"]:
+        event["new"] = event["data"]["new"] = event["data"]["value"]["new"] = {"x": 1}
+    s.call("POST", "/agent/v1/report", want=200, token=None, certificate=agent.certificate, body=newer, what="a report of a newer agent")
     agent.sequences["units"] += 5
     gap = agent.report([agent.event("units", "prunella.packages.delta", {})])
     s.call("POST", "/agent/v1/report", want=(200, 400), token=None, certificate=agent.certificate, body=gap, what="a report with a gap and a wrong event")

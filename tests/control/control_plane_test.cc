@@ -190,6 +190,49 @@ TEST_F(Fleet, AGapIsSeenAndHealedByTheWholeSection) {
   EXPECT_EQ(answer->resync, std::vector<std::string>{"packages"});
 }
 
+TEST_F(Fleet, TakesWhatANewerAgentSaysBeyondWhatWeKnow) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  PackageFacts packages = *sick_facts(now_).packages->value;
+  packages.packages[0].version = "3.0.12-1";
+  Json section = to_json(sensed(packages, now_));
+  section["new"] = Json(1);
+  section["value"]["new"] = Json(1);
+  (*section["value"]["packages"].as_array())[0]["new"] = Json(1);
+  Json notice = to_json(Notice{"events-dropped", "two of them", now_});
+  notice["new"] = Json(1);
+
+  auto answer = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, section, now_), host.event("runs", kEventNotice, notice, now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.12-1");
+
+  // Its digest of the list is one that we can't compute: each change brings the whole list.
+  packages.packages[0].version = "3.0.13-1";
+  (*section["value"]["packages"].as_array())[0]["version"] = Json("3.0.13-1");
+  Json delta = to_json(PackagesDelta{packages.packages, {}, false, now_, sha256(to_canonical(section["value"]))});
+  (*delta["changed"].as_array())[0]["new"] = Json(1);
+  answer = plane_->receive(host.id(), host.report({host.event("packages", kEventPackagesDelta, delta, now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->resync, std::vector<std::string>{"packages"});
+  answer = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, section, now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.13-1");
+}
+
+TEST_F(Fleet, ANewerAgentsReportIsStillReadStrictlyInWhatWeKnow) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  Json section = to_json(sensed(*sick_facts(now_).packages->value, now_));
+  section["new"] = Json(1);
+  (*section["value"]["packages"].as_array())[0]["version"] = Json(3);
+  auto refused = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, section, now_)}, now_), now_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kInvalidInput);
+  EXPECT_EQ(refused.error().text(), "the section packages: value: packages: [0]: version: expected a text, got a whole number 3");
+}
+
 TEST_F(Fleet, ARepeatedReportChangesNothing) {
   add_hosts(1);
   Report report = hosts_[0].all_sections(sick_facts(now_ + seconds(1)), now_);

@@ -26,7 +26,7 @@ RenderOptions render_options(const PlanView& view, const std::optional<ExecutorP
 }
 
 Result<CheckedPlan> checked(Session& session, const Json& body) {
-  auto view = from_json<PlanView>(body);
+  auto view = from_json<PlanView>(body, UnknownKeys::kIgnore);
   if (!view) return std::move(view).error().during("reading the plan");
   std::optional<ExecutorPolicy> policy;
   if (auto trust = get_trust(session)) policy = std::move(trust->policy);
