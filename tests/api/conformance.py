@@ -321,8 +321,8 @@ def paging(suite):
 
 
 def audit(suite):
-    """The export's chain, computed here, and the checkpoint."""
-    suite.call("GET", "/v1/audit/checkpoint", want=200)
+    """The export's chain, computed here, and the checkpoint, which is over the chain's end and adds nothing to it."""
+    checkpoints = [suite.need(suite.call("GET", "/v1/audit/checkpoint", want=200), 200)["checkpoint"] for _ in range(2)]
     lines, after = [], 0
     while True:
         page = suite.call("GET", "/v1/audit", want=200, query={"after": after, "limit": 50}, what="a page of the audit log").body.splitlines()
@@ -337,6 +337,9 @@ def audit(suite):
         sound = sound and entry["sequence"] == number and entry["previous_hash"] == previous and hashlib.sha256(canonical(entry)).hexdigest() == claimed
         previous = claimed
     suite.check(f"the {len(lines)} entries of the audit log are one chain", sound)
+    hashes = [json.loads(line)["hash"] for line in lines]
+    suite.check("a checkpoint is over the entry that it names", all(hashes[c["sequence"] - 1] == c["hash"] for c in checkpoints), str(checkpoints))
+    suite.check("asking for checkpoints adds no entry", all(json.loads(line)["details"].get("hash") not in (c["hash"] for c in checkpoints) for line in lines))
 
 
 @contextlib.contextmanager

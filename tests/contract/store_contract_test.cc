@@ -612,6 +612,25 @@ TEST_P(Audit, RefusesACheckpointOfAnEmptyLog) {
   EXPECT_EQ(none.error().kind(), ErrorKind::kNotFound);
 }
 
+TEST_P(Audit, SignsItsLastEntryWithoutWriting) {
+  EXPECT_EQ(sign_last_audit_entry(db(), key_, at_ms(0)).error().kind(), ErrorKind::kNotFound);
+  EXPECT_FALSE(must(last_audit_entry(db())));
+  EXPECT_FALSE(must(last_audit_checkpoint(db())));
+  append(1, 3);
+
+  auto asked = must(sign_last_audit_entry(db(), key_, at_ms(10)));
+  auto kept = checkpoint();
+
+  EXPECT_EQ(asked.sequence, 3);
+  EXPECT_TRUE(verify_checkpoint(asked, key_.public_key()));
+  EXPECT_EQ(kept.sequence, 3) << "what was only asked for is no entry";
+  append(5, 5);
+  EXPECT_EQ(must(last_audit_entry(db()))->sequence, 5);
+  EXPECT_EQ(must(last_audit_checkpoint(db()))->sequence, 4);
+  EXPECT_EQ(must(last_audit_checkpoint(db()))->at, at_ms(999));
+  EXPECT_TRUE(must(verify_audit(db(), {.keys = {key_.public_key()}, .checkpoints = {asked}})).sound());
+}
+
 TEST_P(Audit, KeepsTheChainWholeUnderTwoWriters) {
   if (!store_->keeps()) GTEST_SKIP() << "a store in memory has one connection";
   constexpr int kEach = 30;

@@ -137,6 +137,47 @@ TEST_F(Fleet, AnEnrolmentTokenWorksOnceInTimeAndHereOnly) {
   EXPECT_EQ(page->items.size(), 1u);
 }
 
+TEST_F(Fleet, AskingForACheckpointSignsTheLogsEndAndWritesNothing) {
+  Caller reader{"token:r", "r", {Scope::kRead}};
+  auto before = audit_verdict();
+
+  auto first = plane_->checkpoint(reader, now_);
+  auto second = plane_->checkpoint(reader, now_);
+
+  ASSERT_TRUE(first) << first.error().text();
+  EXPECT_TRUE(verify_checkpoint(*first, recorder_.public_key()));
+  EXPECT_EQ(first->sequence, before->last_sequence);
+  EXPECT_EQ(first->hash, before->last_hash);
+  EXPECT_EQ(*second, *first);
+  EXPECT_EQ(audit_verdict()->last_sequence, before->last_sequence);
+}
+
+TEST_F(Fleet, SignsItsLogEachDayWithNewEntriesAndEachThousand) {
+  auto tick_in = [&](Duration wait) {
+    now_ += wait;
+    auto ticked = plane_->tick(now_);
+    EXPECT_TRUE(ticked) << ticked.error().text();
+    return audit_verdict()->checkpoints;
+  };
+  auto note_some = [&, address = 0](std::int64_t count) mutable {
+    for (std::int64_t i = 0; i < count; ++i) plane_->refused_connection("client " + std::to_string(++address), "no certificate", now_);
+  };
+  EXPECT_EQ(tick_in(seconds(1)), 1) << "a log without any gets its first";
+  EXPECT_EQ(tick_in(kCheckpointInterval * 3), 1) << "nothing new: nothing to sign";
+  note_some(1);
+  EXPECT_EQ(tick_in(seconds(1)), 2) << "the last one was days ago";
+  note_some(1);
+  EXPECT_EQ(tick_in(kCheckpointInterval - seconds(1)), 2);
+  EXPECT_EQ(tick_in(seconds(1)), 3);
+  note_some(1);
+  EXPECT_EQ(tick_in(-kCheckpointInterval), 4) << "the clock went back";
+  note_some(1);
+  EXPECT_EQ(tick_in(seconds(1)), 4);
+  note_some(kCheckpointEntries);
+  EXPECT_EQ(tick_in(seconds(1)), 5);
+  EXPECT_TRUE(audit_verdict()->sound());
+}
+
 TEST_F(Fleet, ARevokedHostIsNotHeard) {
   auto answer = enroll("web-1");
   ASSERT_TRUE(answer);
