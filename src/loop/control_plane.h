@@ -106,6 +106,8 @@ class ControlPlane {
   Result<HostView> revoke(const Caller& caller, const HostId& id, Instant now);
   Result<HostView> label(const Caller& caller, const HostId& id, const std::map<std::string, std::string>& labels, Instant now);
   Result<Page<FindingView>> findings(const Caller& caller, const FindingFilter& filter, const PageRequest& page);
+  /// @error kNotFound  of the type kNoHostMatches, or there is no run to undo.
+  /// @error kConflict  of the type kNothingToPlan or kNothingCanBePlanned, or the run can't be undone.
   Result<PlanView> make_plan(const Caller& caller, const PlanRequest& request, Instant now);
   Result<PlanView> plan(const Caller& caller, const PlanId& id, Instant now);
   Result<Page<PlanSummary>> plans(const Caller& caller, const PageRequest& page);

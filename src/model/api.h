@@ -142,6 +142,10 @@ enum class PlanPurpose { kSecurityUpdates, kRestarts, kUndo };
 constexpr std::array<EnumWord<PlanPurpose>, 3> enum_words(PlanPurpose) {
   return {{{PlanPurpose::kSecurityUpdates, "security-updates"}, {PlanPurpose::kRestarts, "restarts"}, {PlanPurpose::kUndo, "undo"}}};
 }
+/// Why POST /v1/plans made no plan, for programs: Error::type(), and the problem's type after "/problems/".
+inline constexpr std::string_view kNoHostMatches = "no-host-matches";         ///< kNotFound: the selector means no active host
+inline constexpr std::string_view kNothingToPlan = "nothing-to-plan";         ///< kConflict: every selected host needs nothing
+inline constexpr std::string_view kNothingCanBePlanned = "nothing-can-be-planned";  ///< kConflict: for some it can't be told, or not be done
 struct PlanRequest {
   std::string selector;                      ///< model/selector.h; "all" for every host
   std::optional<PlanPurpose> purpose;        ///< default: security-updates

@@ -234,6 +234,10 @@ def happy(suite, folder):
         s.call("GET", "/v1/why/{host}", want=200, names={"host": agent.host}, query={"subject": subject})
 
     paging(s)
+    nobody = s.call("POST", "/v1/plans", want=404, body={"selector": "host:nobody"}, what="a plan for no host").json()
+    s.check("no host is a problem of its own", nobody["type"] == "/problems/no-host-matches" and "host:nobody" in nobody["detail"], str(nobody))
+    nothing = s.call("POST", "/v1/plans", want=409, body={"selector": "all", "purpose": "restarts"}, what="a plan for hosts that need nothing").json()
+    s.check("nothing to do is another one", nothing["type"] == "/problems/nothing-to-plan" and agent.host in nothing["detail"], str(nothing))
 
     # A plan, its approval and a rollout over both hosts.
     key = {"Idempotency-Key": new_idempotency_key()}

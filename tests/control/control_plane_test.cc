@@ -283,6 +283,36 @@ TEST_F(Fleet, ARepeatedReportChangesNothing) {
   EXPECT_EQ(audit_verdict()->entries, before);
 }
 
+TEST_F(Fleet, SaysWhetherNoHostMatchesNoneNeedsAnythingOrNoneCanBePlanned) {
+  add_hosts(2);
+  auto refusal = [&](const std::string& selector) {
+    PlanRequest request;
+    request.selector = selector;
+    auto plan = plane_->make_plan(admin_, request, now_);
+    return plan ? Error(ErrorKind::kCorrupt, "there is a plan") : plan.error();
+  };
+  HostFacts cured = sick_facts(now_);
+  cured.updates->value->updates.clear();
+  for (PlayedHost& host : hosts_) ASSERT_TRUE(plane_->receive(host.id(), host.all_sections(cured, now_), now_));
+
+  Error nobody = refusal("host:db-*");
+  Error nothing = refusal("all");
+  now_ += seconds(40);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+  Error unknown = refusal("all");
+
+  EXPECT_EQ(nobody.kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(nobody.type(), kNoHostMatches);
+  EXPECT_NE(nobody.text().find("'host:db-*'"), std::string::npos) << nobody.text();
+  EXPECT_EQ(nothing.kind(), ErrorKind::kConflict);
+  EXPECT_EQ(nothing.type(), kNothingToPlan);
+  EXPECT_TRUE(nothing.text().starts_with("nothing to plan: 2 hosts need nothing; ")) << nothing.text();
+  for (const PlayedHost& host : hosts_) EXPECT_NE(nothing.text().find(host.id().text() + ": no security update is missing"), std::string::npos) << nothing.text();
+  EXPECT_EQ(unknown.kind(), ErrorKind::kConflict);
+  EXPECT_EQ(unknown.type(), kNothingCanBePlanned);
+  EXPECT_TRUE(unknown.text().starts_with("nothing can be planned: 1 of 2 hosts can't be, the others need nothing; " + hosts_[1].id().text() + ": not planned: silent since")) << unknown.text();
+}
+
 TEST_F(Fleet, NothingIsOrderedWithoutEnoughDifferentApprovers) {
   ASSERT_TRUE(set_policy(2, 2));
   add_hosts(2);
