@@ -329,7 +329,9 @@ TEST_F(Fleet, NothingIsOrderedWithoutEnoughDifferentApprovers) {
   EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kWaitingForApproval);
   for (PlayedHost& host : hosts_) EXPECT_TRUE(plane_->directions(host.id(), 0, 2, now_)->orders.empty());
   ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, bob_, "bob"), now_));
-  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kRunning);
+  auto running = plane_->rollout(admin_, rollout->rollout.id, now_);
+  EXPECT_EQ(running->rollout.state, RolloutState::kRunning);
+  EXPECT_EQ(running->rollout.reason, "the first wave: 0 of 1 host done; " + running->rollout.hosts[0].host.text() + " waits: the host has policy serial 1, the one in force is 2");
 }
 
 TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
