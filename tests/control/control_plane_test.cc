@@ -262,6 +262,21 @@ TEST_F(Fleet, TakesWhatANewerAgentSaysBeyondWhatWeKnow) {
   EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.13-1");
 }
 
+TEST_F(Fleet, ASectionThatWeDoNotKnowIsNumberedAndTheRestOfTheReportTaken) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  HostFacts facts = sick_facts(now_);
+  facts.units->value->units[0].active = "failed";
+  auto events = {host.event("sockets", kEventSection, Json(Json::Object{{"value", Json(1)}}), now_), host.event("units", kEventSection, to_json(*facts.units), now_)};
+
+  auto answer = plane_->receive(host.id(), host.report(events, now_), now_);
+
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->received["sockets"], 1u);
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.units->value->units[0].active, "failed");
+}
+
 TEST_F(Fleet, ANewerAgentsReportIsStillReadStrictlyInWhatWeKnow) {
   add_hosts(1);
   PlayedHost& host = hosts_[0];
