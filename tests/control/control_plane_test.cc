@@ -10,13 +10,12 @@ using std::chrono::seconds;
 class Fleet : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto opened = SqliteConnection::open(":memory:");
+    auto opened = store_in_memory(now_);
     ASSERT_TRUE(opened) << opened.error().text();
     sqlite_ = *std::move(opened);
-    ASSERT_TRUE(migrate(*sqlite_, now_));
     store_ = std::make_unique<MortalStore>(*sqlite_);
     restart();
-    auto trust = plane_->set_trust(admin_, {"example", {operator_.public_key()}, 1}, now_);
+    auto trust = plane_->set_trust(admin_, keys_.trust(), now_);
     ASSERT_TRUE(trust) << trust.error().text();
     ASSERT_TRUE(set_policy(1));
   }
@@ -24,24 +23,13 @@ class Fleet : public ::testing::Test {
   void restart() {
     plane_.reset();
     store_->live_on();
-    plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, director_, recorder_},
+    plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, keys_.director, keys_.recorder},
                                             ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30)}, nullptr);
     auto started = plane_->start("test", now_);
     ASSERT_TRUE(started) << started.error().text();
   }
 
-  Result<TrustView> set_policy(std::uint64_t serial, std::uint32_t approvals = 1) {
-    ExecutorPolicy policy;
-    policy.serial = serial;
-    policy.organisation = "example";
-    policy.issued = now_;
-    policy.expires = now_ + std::chrono::hours(24 * 90);
-    policy.directors = {director_.public_key()};
-    policy.approvers = {{"ada", ada_.public_key()}, {"bob", bob_.public_key()}};
-    policy.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, approvals}, {ActionKind::kDpkgRepair, {"*"}, {"*"}, approvals}};
-    policy.budget = {10, 10};
-    return plane_->set_policy(admin_, sign_envelope(kExecutorPolicyType, to_canonical_text(policy), operator_), now_);
-  }
+  Result<TrustView> set_policy(std::uint64_t serial, std::uint32_t approvals = 1) { return plane_->set_policy(admin_, keys_.policy(serial, now_, approvals), now_); }
 
   Result<EnrollAnswer> enroll(const std::string& name, std::map<std::string, std::string> labels = {}) {
     EnrolmentTokenRequest request;
@@ -62,9 +50,8 @@ class Fleet : public ::testing::Test {
     }
   }
 
-  Envelope approval(const PlanView& plan, const PrivateKey& key, std::string name) {
-    Approval approval{1, plan.id, plan.digest, std::move(name), now_, now_ + std::chrono::hours(4)};
-    return sign_envelope(kApprovalType, to_canonical_text(approval), key);
+  Result<PlanView> approve(const PlanView& plan, const PrivateKey& key, std::string name) {
+    return plane_->approve(admin_, plan.id, Signers::approval(plan, key, std::move(name), now_), now_);
   }
 
   Result<PlanView> make_plan() {
@@ -76,11 +63,21 @@ class Fleet : public ::testing::Test {
   }
 
   Order order_in(const Envelope& envelope) {
-    auto payload = open_envelope(envelope, kOrderType, {director_.public_key()}, 1);
-    EXPECT_TRUE(payload);
-    auto order = from_json_text<Order>(*payload);
+    auto order = keys_.order_in(envelope);
     EXPECT_TRUE(order) << order.error().text();
     return *std::move(order);
+  }
+
+  /// Adds hosts and starts a rollout over them. Gives the canary's order: that is the first host, by its label.
+  Order start_rollout(int hosts) {
+    add_hosts(hosts);
+    auto plan = make_plan();
+    EXPECT_TRUE(plan) << plan.error().text();
+    EXPECT_TRUE(approve(*plan, keys_.ada, "ada"));
+    auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+    EXPECT_TRUE(started) << started.error().text();
+    rollout_ = started->rollout.id;
+    return order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
   }
 
   RunOutcome outcome_of(const Order& order, RunState state) {
@@ -98,7 +95,7 @@ class Fleet : public ::testing::Test {
   }
 
   std::optional<AuditVerdict> audit_verdict() {
-    auto verdict = verify_audit(*sqlite_, {.keys = {recorder_.public_key()}});
+    auto verdict = verify_audit(*sqlite_, {.keys = {keys_.recorder.public_key()}});
     if (!verdict) return std::nullopt;
     return *verdict;
   }
@@ -106,19 +103,20 @@ class Fleet : public ::testing::Test {
   Instant now_ = *parse_rfc3339("2026-11-24T03:00:00Z");
   SeededRandom random_{7};
   PaperIssuer issuer_;
-  PrivateKey director_ = test_key(1), recorder_ = test_key(2), operator_ = test_key(3), ada_ = test_key(4), bob_ = test_key(5);
+  Signers keys_;
   Caller admin_{"token:test", "t", {Scope::kAdmin}};
   std::unique_ptr<SqliteConnection> sqlite_;
   std::unique_ptr<MortalStore> store_;
   std::unique_ptr<ControlPlane> plane_;
   std::vector<PlayedHost> hosts_;
+  RolloutId rollout_;
   std::string last_token_;
 };
 
 TEST_F(Fleet, AnEnrolmentTokenWorksOnceInTimeAndHereOnly) {
   auto answer = enroll("web-1");
   ASSERT_TRUE(answer) << answer.error().text();
-  EXPECT_EQ(answer->operators.front(), operator_.public_key());
+  EXPECT_EQ(answer->operators.front(), keys_.operators.public_key());
   auto refusal = [&](const std::string& token, const std::string& name = "web-2") {
     auto refused = plane_->enroll({token, name, "csr", "0"}, "192.0.2.1", now_);
     return refused ? "" : refused.error().text();
@@ -145,7 +143,7 @@ TEST_F(Fleet, AskingForACheckpointSignsTheLogsEndAndWritesNothing) {
   auto second = plane_->checkpoint(reader, now_);
 
   ASSERT_TRUE(first) << first.error().text();
-  EXPECT_TRUE(verify_checkpoint(*first, recorder_.public_key()));
+  EXPECT_TRUE(verify_checkpoint(*first, keys_.recorder.public_key()));
   EXPECT_EQ(first->sequence, before->last_sequence);
   EXPECT_EQ(first->hash, before->last_hash);
   EXPECT_EQ(*second, *first);
@@ -337,31 +335,22 @@ TEST_F(Fleet, NothingIsOrderedWithoutEnoughDifferentApprovers) {
   auto rollout = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
   ASSERT_TRUE(rollout) << rollout.error().text();
   EXPECT_EQ(rollout->rollout.state, RolloutState::kWaitingForApproval);
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_).error().kind(), ErrorKind::kConflict);
-  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, ada_, "bob"), now_).error().kind(), ErrorKind::kDenied);
-  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, director_, "bob"), now_).error().kind(), ErrorKind::kDenied);
+  ASSERT_TRUE(approve(*plan, keys_.ada, "ada"));
+  EXPECT_EQ(approve(*plan, keys_.ada, "ada").error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(approve(*plan, keys_.ada, "bob").error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(approve(*plan, keys_.director, "bob").error().kind(), ErrorKind::kDenied);
   EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kWaitingForApproval);
   for (PlayedHost& host : hosts_) EXPECT_TRUE(plane_->directions(host.id(), 0, 2, now_)->orders.empty());
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, bob_, "bob"), now_));
+  ASSERT_TRUE(approve(*plan, keys_.bob, "bob"));
   auto running = plane_->rollout(admin_, rollout->rollout.id, now_);
   EXPECT_EQ(running->rollout.state, RolloutState::kRunning);
   EXPECT_EQ(running->rollout.reason, "the first wave: 0 of 1 host done; " + running->rollout.hosts[0].host.text() + " waits: the host has policy serial 1, the one in force is 2");
 }
 
 TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
-  add_hosts(4);
-  auto plan = make_plan();
-  ASSERT_TRUE(plan) << plan.error().text();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  auto rollout = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
-  ASSERT_TRUE(rollout) << rollout.error().text();
-  // The canary has its label, so it is the first host.
-  auto directions = plane_->directions(hosts_[0].id(), 0, 1, now_);
-  ASSERT_EQ(directions->orders.size(), 1u);
-  Order order = order_in(directions->orders[0]);
+  Order order = start_rollout(4);
   ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kReverted)), now_)}, now_), now_));
-  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kStopped);
+  EXPECT_EQ(plane_->rollout(admin_, rollout_, now_)->rollout.state, RolloutState::kStopped);
   for (std::size_t i = 1; i < hosts_.size(); ++i) EXPECT_TRUE(plane_->directions(hosts_[i].id(), 0, 1, now_)->orders.empty());
   EXPECT_TRUE(audit_verdict()->sound());
 }
@@ -371,15 +360,8 @@ class Soak : public Fleet {
  protected:
   void SetUp() override {
     Fleet::SetUp();
-    add_hosts(4);
-    auto plan = make_plan();
-    ASSERT_TRUE(plan) << plan.error().text();
-    ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-    auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
-    ASSERT_TRUE(started) << started.error().text();
-    rollout_ = started->rollout.id;
+    Order order = start_rollout(4);
     PlayedHost& canary = hosts_[0];
-    Order order = order_in(plane_->directions(canary.id(), 0, 1, now_)->orders.at(0));
     now_ += seconds(5);
     ASSERT_TRUE(plane_->receive(canary.id(), canary.report({canary.event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
   }
@@ -405,8 +387,6 @@ class Soak : public Fleet {
     for (int reports = 0; reports < 3; ++reports) canary_reports(sick_facts(now_));
     EXPECT_EQ(others_ordered(), 0u);
   }
-
-  RolloutId rollout_;
 };
 
 TEST_F(Soak, TheNextWaveComesAfterTwoReportsInHealth) {
@@ -449,11 +429,7 @@ TEST_F(Soak, UnitsThatAreNotKnownAreNoHealth) {
 }
 
 TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
-  add_hosts(2);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(2);
   now_ = order.expires + std::chrono::minutes(3);
   ASSERT_TRUE(plane_->tick(now_));
   EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kRefused);
@@ -462,11 +438,7 @@ TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
 }
 
 TEST_F(Fleet, WhatARefusedOrderDidAfterAllCountsAboveTheRefusal) {
-  add_hosts(1);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(1);
   auto tell = [&](RunState state) {
     return plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, state)), now_)}, now_), now_).has_value();
   };
@@ -509,11 +481,7 @@ TEST_F(Fleet, AHostWhoseClockIsTenYearsOffIsFoundAndLosesNoOtherFinding) {
 }
 
 TEST_F(Fleet, TakesALongReasonWhoseCutFallsIntoACharacter) {
-  add_hosts(1);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(1);
   RunOutcome outcome = outcome_of(order, RunState::kReverted);
   outcome.reason = std::string(kAuditSentenceBytesMax - 1, 'a') + "\xc3\xa9 and more";
   Notice notice{"events-dropped", outcome.reason, now_};
@@ -528,11 +496,7 @@ TEST_F(Fleet, TakesALongReasonWhoseCutFallsIntoACharacter) {
 }
 
 TEST_F(Fleet, AStolenHostSpeaksForItselfOnly) {
-  add_hosts(2);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(2);
   auto forged = plane_->receive(hosts_[1].id(), hosts_[1].report({hosts_[1].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_);
   EXPECT_FALSE(forged);
   RunOutcome claimed = outcome_of(order, RunState::kVerified);
@@ -550,7 +514,7 @@ TEST_F(Fleet, ScopesAreKept) {
   request.selector = "all";
   EXPECT_EQ(plane_->make_plan(reader, request, now_).error().kind(), ErrorKind::kDenied);
   EXPECT_EQ(plane_->add_token(reader, {"x", {Scope::kAdmin}, seconds(3600)}, now_).error().kind(), ErrorKind::kDenied);
-  EXPECT_EQ(plane_->set_trust(admin_, {"example", {ada_.public_key()}, 1}, now_).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(plane_->set_trust(admin_, {"example", {keys_.ada.public_key()}, 1}, now_).error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(set_policy(1).error().kind(), ErrorKind::kConflict);
 }
 
@@ -584,7 +548,7 @@ class KilledControlPlane : public Fleet {
     add_hosts(4);
     auto plan = make_plan();
     EXPECT_TRUE(plan);
-    EXPECT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+    EXPECT_TRUE(approve(*plan, keys_.ada, "ada"));
     store_->kill_at(first ? *first : 1'000'000);
     std::map<HostId, std::vector<RunId>> done;
     std::map<HostId, std::vector<Event>> unsent;
@@ -616,7 +580,9 @@ class KilledControlPlane : public Fleet {
     for (PlayedHost& host : hosts_) EXPECT_EQ(done[host.id()].size(), 1u) << "kill at " << first.value_or(0);
     auto verdict = audit_verdict();
     EXPECT_TRUE(verdict && verdict->sound());
-    if (first) EXPECT_GT(deaths, 0);
+    if (first) {
+      EXPECT_GT(deaths, 0);
+    }
     return operations;
   }
 };

@@ -11,7 +11,7 @@ using namespace prunella::fuzz;
 
 /// "!approval JSON" and "!policy JSON": the envelope that a right key makes of it, so that what lies behind the signature is reached.
 std::string body_of(const ControlWorld& world, std::string_view text) {
-  for (auto [mark, type, key] : {std::tuple(std::string_view("!approval "), kApprovalType, &world.ada), std::tuple(std::string_view("!policy "), kExecutorPolicyType, &world.operator_key)})
+  for (auto [mark, type, key] : {std::tuple(std::string_view("!approval "), kApprovalType, &world.keys.ada), std::tuple(std::string_view("!policy "), kExecutorPolicyType, &world.keys.operators)})
     if (text.starts_with(mark)) return to_canonical_text(sign_envelope(type, text.substr(mark.size()), *key));
   return std::string(text);
 }
