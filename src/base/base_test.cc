@@ -3,18 +3,10 @@
 #include "base/codec.h"
 #include "base/ed25519.h"
 #include "base/encoding.h"
+#include "../tests/support/counting_random.h"
 
 namespace prunella {
 namespace {
-
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (auto& b : out) b = static_cast<std::byte>(next_++);
-  }
- private:
-  unsigned char next_ = 0;
-};
 
 struct Point {
   int x = 0;
@@ -137,7 +129,7 @@ TEST(Ed25519, MatchesRfc8032AndRefusesChanges) {
 }
 
 TEST(Ids, AreReadableAndChecked) {
-  CountingRandom random;
+  testing::CountingRandom random;
   auto id = make_id<PlanId>("PLN", random);
   EXPECT_EQ(id.text().size(), 12u);
   EXPECT_TRUE(check_name("an id", id.text()));

@@ -5,21 +5,12 @@
 #include <string_view>
 
 #include "loop/agent_core.h"
+#include "../support/counting_random.h"
 
 namespace {
 
 using namespace prunella;
 using namespace prunella::agent;
-
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) byte = static_cast<std::byte>(next_++);
-  }
-
- private:
-  std::uint8_t next_ = 0;
-};
 
 Now at(int second) { return {Instant{std::chrono::seconds(1'700'000'000 + second)}, Monotonic{std::chrono::seconds(1000 + second)}}; }
 
@@ -36,7 +27,7 @@ void check_effects(const Effects& effects) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 1) return 0;
   std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
-  CountingRandom random;
+  testing::CountingRandom random;
   CoreSetup setup;
   setup.trust = {HostId("web-1"), "example", {PublicKey{}}, 1};
   setup.instance = "i1";

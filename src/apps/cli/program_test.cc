@@ -15,6 +15,8 @@
 #include "model/merkle.h"
 #include "model/order.h"
 #include "record/audit.h"
+#include "../tests/support/counting_random.h"
+#include "../tests/support/stepping_clock.h"
 
 namespace prunella::cli {
 namespace {
@@ -56,30 +58,12 @@ class FakeApi : public ApiClient {
   World& world_;
 };
 
-class FixedClock : public Clock {
- public:
-  Instant now() override { return kNow; }
-  Monotonic steady() override { return Monotonic(std::chrono::milliseconds(steady_ += 100)); }
-
- private:
-  std::int64_t steady_ = 0;
-};
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) byte = static_cast<std::byte>(++count_);
-  }
-
- private:
-  int count_ = 0;
-};
-
 struct Outcome {
   ExitCode code;
   std::string out, err;
 };
 
-class Program : public testing::Test {
+class Program : public ::testing::Test {
  protected:
   void SetUp() override {
     char path[] = "/tmp/prunella-cli-test-XXXXXX";
@@ -102,8 +86,8 @@ class Program : public testing::Test {
   }
 
   World world_;
-  FixedClock clock_;
-  CountingRandom random_;
+  testing::SteppingClock clock_{kNow};
+  testing::CountingRandom random_;
   std::string folder_;
 };
 
@@ -183,7 +167,7 @@ RolloutView a_rollout(RolloutState state) {
 
 /// Keys in the configuration directory, and a trust that knows them.
 TrustView a_trust(const std::string& folder, bool with_policy = true) {
-  CountingRandom random;
+  testing::CountingRandom random;
   ConfigDir config(folder);
   auto operator_key = config.make_key("operator.key", random);
   auto approver_key = config.make_key("approver.key", random);
@@ -513,7 +497,7 @@ TEST_F(Program, AnInstallerLineHoldsNothingButWhatItShould) {
 
 TEST_F(Program, AnInstallerLineWithForeignOperatorsIsRefused) {
   TrustView trust = a_trust(folder_);
-  CountingRandom random;
+  testing::CountingRandom random;
   random.next();
   trust.trust->operators = {PrivateKey::generate(random).public_key()};
   trust.policy.reset();
@@ -533,7 +517,7 @@ TEST_F(Program, OperatorInitMakesKeysAndSignsACarefulPolicy) {
   status.organisation = "example";
   world_.answer("GET /v1/status", status);
   TrustView before;
-  CountingRandom random;
+  testing::CountingRandom random;
   before.director = PrivateKey::generate(random).public_key();
   world_.answer("GET /v1/trust", before);
   // The reply to PUT names whoever asked; the fake can't, so it's made after the keys are known.
@@ -602,7 +586,7 @@ TEST_F(Program, NeverUsesAKeyThatOthersCanRead) {
 }
 
 TEST_F(Program, AuditVerifyFindsAChangedByteAndALogThatWasCutOffLater) {
-  CountingRandom random;
+  testing::CountingRandom random;
   PrivateKey recorder = PrivateKey::generate(random);
   std::vector<std::string> lines;
   std::int64_t sequence = 0;
