@@ -359,6 +359,25 @@ TEST_F(CoreTest, KeepsAnOutcomeUntilItIsAcknowledgedAndThenLetsTheExecutorForget
   }
 }
 
+TEST_F(CoreTest, TellsWhatARefusedRunDidAfterAllBeforeTheExecutorForgetsIt) {
+  restart();
+  RunOutcome refused = outcome_of(RunId("RUN-1"));
+  refused.state = RunState::kRefused;
+  refused.refusal = Refusal::kNotStaged;
+  ASSERT_TRUE(has<SendReport>(feed(executor(0, {refused}))));
+  Effects acknowledged = feed(ReportAnswered{answer({{"runs", 1}, {"executor", 1}})});
+  EXPECT_FALSE(has<ForgetOutcome>(acknowledged)) << "the executor may have another outcome of this run by now";
+  ASSERT_TRUE(has<AskExecutor>(acknowledged));
+
+  Effects listed = feed(executor(1, {outcome_of(RunId("RUN-1"))}));  // a copy of the order came, and it was carried out
+  EXPECT_FALSE(has<ForgetOutcome>(listed));
+  Report report = report_in(listed);
+  auto told = std::ranges::find(report.events, std::string(kEventOutcome), &Event::type);
+  ASSERT_NE(told, report.events.end());
+  EXPECT_EQ(from_json<RunOutcome>(told->data)->state, RunState::kVerified);
+  EXPECT_EQ(all<ForgetOutcome>(feed(ReportAnswered{answer({{"runs", 2}, {"executor", 1}})})).size(), 1u);
+}
+
 TEST_F(CoreTest, LeavesOutcomesThatFindNoRoomWithTheExecutorAndAsksForThemLater) {
   restart();
   std::vector<RunOutcome> many;
