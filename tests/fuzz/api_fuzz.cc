@@ -16,6 +16,8 @@ std::string body_of(const ControlWorld& world, std::string_view text) {
   return std::string(text);
 }
 
+std::int64_t last_entry(const ControlWorld& world) { return ControlWorld::must(last_audit_entry(*world.store)).value().sequence; }
+
 void check_answer(const ControlWorld& world, const HttpRequest& request, const HttpResponse& response) {
   constexpr std::size_t kAnswerMax = 4 << 20;  // this world is small
   check(response.body.size() <= kAnswerMax, "an answer is bounded");
@@ -57,7 +59,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   world.rewind();
   static const control::Advertised server{"https://control.example:8443", "pin"};
   control::Call call{*world.plane, world.admin, request, found.path, world.now, server};
+  std::int64_t before = last_entry(world);
   check_answer(world, request, found.route->handle(call));
+  if (request.method == "GET") check(last_entry(world) == before, "a request that asks adds nothing to the audit log either");
   // A token that may nothing gets nothing.
   world.rewind();
   Caller nobody{"token:nobody", "n", {}};
