@@ -3,18 +3,10 @@
 #include "base/codec.h"
 #include "base/ed25519.h"
 #include "base/encoding.h"
+#include "../tests/support/counting_random.h"
 
 namespace prunella {
 namespace {
-
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (auto& b : out) b = static_cast<std::byte>(next_++);
-  }
- private:
-  unsigned char next_ = 0;
-};
 
 struct Point {
   int x = 0;
@@ -25,6 +17,22 @@ template <class F>
 void fields(F& f, Point& p) {
   f("x", p.x);
   f("label", p.label);
+}
+
+/// Points in everything that can hold a value.
+struct Drawing {
+  Point origin;
+  std::vector<Point> corners;
+  std::map<std::string, Point> named;
+  std::optional<Point> cursor;
+  bool operator==(const Drawing&) const = default;
+};
+template <class F>
+void fields(F& f, Drawing& d) {
+  f("origin", d.origin);
+  f("corners", d.corners);
+  f("named", d.named);
+  f("cursor", d.cursor);
 }
 
 TEST(Json, CanonicalTextIsAFixedPoint) {
@@ -57,6 +65,32 @@ TEST(Codec, RefusesUnknownMissingAndWrong) {
   EXPECT_EQ(from_json_text<Point>("{}").error().text(), "'x' is missing");
   EXPECT_EQ(from_json_text<Point>(R"({"x":"1"})").error().text(), "x: expected a whole number, got a text '1'");
   EXPECT_EQ(from_json_text<Point>(R"({"x":4294967296})").error().text(), "x: 4294967296 is out of range");
+}
+
+TEST(Codec, RefusesAnUnknownKeyAtEachLevelAndIgnoresItWhereTheReaderSaysSo) {
+  const Drawing drawing{{1, {}}, {{2, {}}}, {{"door", {3, {}}}}, Point{4, {}}};
+  ASSERT_EQ(*from_json_text<Drawing>(R"({"origin":{"x":1},"corners":[{"x":2}],"named":{"door":{"x":3}},"cursor":{"x":4}})"), drawing);
+  const std::pair<std::string_view, std::string_view> cases[] = {
+      {R"({"origin":{"x":1},"corners":[{"x":2}],"named":{"door":{"x":3}},"cursor":{"x":4},"new":{"x":[1]}})", "unknown key 'new'"},
+      {R"({"origin":{"x":1,"new":0},"corners":[{"x":2}],"named":{"door":{"x":3}},"cursor":{"x":4}})", "origin: unknown key 'new'"},
+      {R"({"origin":{"x":1},"corners":[{"x":2,"new":0}],"named":{"door":{"x":3}},"cursor":{"x":4}})", "corners: [0]: unknown key 'new'"},
+      {R"({"origin":{"x":1},"corners":[{"x":2}],"named":{"door":{"x":3,"new":0}},"cursor":{"x":4}})", "named: door: unknown key 'new'"},
+      {R"({"origin":{"x":1},"corners":[{"x":2}],"named":{"door":{"x":3}},"cursor":{"x":4,"new":0}})", "cursor: unknown key 'new'"}};
+  for (const auto& [text, refusal] : cases) {
+    EXPECT_EQ(from_json_text<Drawing>(text).error().text(), refusal);
+    auto lenient = from_json_text<Drawing>(text, {}, UnknownKeys::kIgnore);
+    ASSERT_TRUE(lenient) << lenient.error().text();
+    EXPECT_EQ(*lenient, drawing);
+  }
+}
+
+TEST(Codec, IgnoresUnknownKeysAndNothingElse) {
+  auto refusal = [](std::string_view text, JsonLimits limits = {}) { return from_json_text<Drawing>(text, limits, UnknownKeys::kIgnore).error().text(); };
+  EXPECT_EQ(refusal(R"({"origin":{"new":1},"corners":[],"named":{}})"), "origin: 'x' is missing");
+  EXPECT_EQ(refusal(R"({"origin":{"x":1,"label":2,"new":0},"corners":[],"named":{}})"), "origin: label: expected a text, got a whole number 2");
+  EXPECT_EQ(refusal(R"({"origin":[],"corners":[],"named":{}})"), "origin: expected an object, got a list");
+  EXPECT_EQ(refusal(R"({"origin":{"x":1,"new":0,"new":1},"corners":[],"named":{}})"), "line 1 column 31: the key 'new' stands here twice");
+  EXPECT_EQ(refusal(R"({"origin":{"x":1},"corners":[],"named":{},"new":[[[0]]]})", {.depth_max = 3}), "nested deeper than 3");
 }
 
 TEST(Time, ReadsBackWhatItWrites) {
@@ -95,7 +129,7 @@ TEST(Ed25519, MatchesRfc8032AndRefusesChanges) {
 }
 
 TEST(Ids, AreReadableAndChecked) {
-  CountingRandom random;
+  testing::CountingRandom random;
   auto id = make_id<PlanId>("PLN", random);
   EXPECT_EQ(id.text().size(), 12u);
   EXPECT_TRUE(check_name("an id", id.text()));

@@ -19,9 +19,9 @@ Error too_long(std::size_t size) {
 
 }  // namespace codec_detail
 
-Status FieldReader::finish(bool ignore_unknown) && {
+Status FieldReader::finish() && {
   if (error_) return *std::move(error_);
-  if (ignore_unknown) return {};
+  if (unknown_ == UnknownKeys::kIgnore) return {};
   for (const auto& [key, member] : *json_.as_object()) {
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
     std::string text = "unknown key " + quoted(key);

@@ -28,9 +28,17 @@
 /// the place. An optional that is empty is left out, so that "unknown" is absence and never 0, -1 or "". Put `fields` into the
 /// type's own namespace. An enumeration gives its words by `enum_words(E)`: std::array of {value, word}.
 ///
-/// A type that may gain fields later says so with `static constexpr bool kIgnoreUnknown = true` (only what is read from a
-/// newer peer and never signed).
+/// Who reads says whether a key that it doesn't know is refused, and this holds at every level (UnknownKeys).
 namespace prunella {
+
+/// What reading does with a key that no field has.
+enum class UnknownKeys {
+  /// It's a mistake or an attack: what people write, what is signed or digested, and what decides an act. The default.
+  kRefuse,
+  /// It's what a newer peer has to say beyond what we know: answers of the control plane, reports of agents. Everything else is
+  /// as strict as ever: types, missing keys, words, limits, and in parse_json() duplicates and depth.
+  kIgnore,
+};
 
 /// Limit of every list and map that is read: above the largest real inventory (about 5,000 packages), below what could hurt.
 inline constexpr std::size_t kJsonListMax = 100'000;
@@ -68,21 +76,21 @@ concept Described = requires(FieldWriter& w, T& t) { fields(w, t); };
 template <class T>
 Json to_json(const T& value);
 template <class T>
-Status read_json(const Json& json, T& out);
+Status read_json(const Json& json, T& out, UnknownKeys unknown);
 
 template <class T>
-Result<T> from_json(const Json& json) {
+Result<T> from_json(const Json& json, UnknownKeys unknown = UnknownKeys::kRefuse) {
   T value{};
-  if (auto read = read_json(json, value); !read) return std::move(read).error();
+  if (auto read = read_json(json, value, unknown); !read) return std::move(read).error();
   return value;
 }
 
 /// Parses and reads in one step.
 template <class T>
-Result<T> from_json_text(std::string_view text, JsonLimits limits = {}) {
+Result<T> from_json_text(std::string_view text, JsonLimits limits = {}, UnknownKeys unknown = UnknownKeys::kRefuse) {
   auto json = parse_json(text, limits);
   if (!json) return std::move(json).error();
-  return from_json<T>(*json);
+  return from_json<T>(*json, unknown);
 }
 
 template <class T>
@@ -108,7 +116,7 @@ class FieldWriter {
 
 class FieldReader {
  public:
-  explicit FieldReader(const Json& json) : json_(json) {
+  FieldReader(const Json& json, UnknownKeys unknown) : json_(json), unknown_(unknown) {
     if (!json.as_object()) error_ = invalid_input("expected an object, got " + std::string(json.type_name()));
   }
   template <class T>
@@ -120,7 +128,7 @@ class FieldReader {
       error_ = invalid_input(quoted(key) + " is missing");
       return;
     }
-    if (auto read = read_json(*member, value); !read) error_ = std::move(read).error().during(key);
+    if (auto read = read_json(*member, value, unknown_); !read) error_ = std::move(read).error().during(key);
   }
   template <class T>
   void operator()(std::string_view key, std::optional<T>& value) {
@@ -129,15 +137,16 @@ class FieldReader {
     const Json* member = json_.find(key);
     if (!member) return;
     T inner{};
-    if (auto read = read_json(*member, inner); !read)
+    if (auto read = read_json(*member, inner, unknown_); !read)
       error_ = std::move(read).error().during(key);
     else
       value = std::move(inner);
   }
-  Status finish(bool ignore_unknown) &&;
+  Status finish() &&;
 
  private:
   const Json& json_;
+  UnknownKeys unknown_;
   std::vector<std::string> known_;
   std::optional<Error> error_;
 };
@@ -159,11 +168,6 @@ template <class T>
 struct IsId : std::false_type {};
 template <class T>
 struct IsId<Id<T>> : std::true_type {};
-template <class T>
-constexpr bool ignores_unknown() {
-  if constexpr (requires { T::kIgnoreUnknown; }) return T::kIgnoreUnknown;
-  return false;
-}
 Error wrong_type(std::string_view wanted, const Json& got);
 Error too_long(std::size_t size);
 }  // namespace codec_detail
@@ -206,7 +210,7 @@ Json to_json(const T& value) {
 }
 
 template <class T>
-Status read_json(const Json& json, T& out) {
+Status read_json(const Json& json, T& out, [[maybe_unused]] UnknownKeys unknown) {
   using namespace codec_detail;
   if constexpr (std::is_same_v<T, Json>) {
     out = json;
@@ -242,7 +246,7 @@ Status read_json(const Json& json, T& out) {
     if (array->size() > kJsonListMax) return too_long(array->size());
     for (std::size_t i = 0; i < array->size(); ++i) {
       typename T::value_type element{};
-      if (auto read = read_json((*array)[i], element); !read)
+      if (auto read = read_json((*array)[i], element, unknown); !read)
         return std::move(read).error().during("[" + std::to_string(i) + "]");
       if constexpr (IsVector<T>::value)
         out.push_back(std::move(element));
@@ -256,14 +260,14 @@ Status read_json(const Json& json, T& out) {
     if (object->size() > kJsonListMax) return too_long(object->size());
     for (const auto& [key, member] : *object) {
       typename T::mapped_type element{};
-      if (auto read = read_json(member, element); !read) return std::move(read).error().during(key);
+      if (auto read = read_json(member, element, unknown); !read) return std::move(read).error().during(key);
       out.emplace(key, std::move(element));
     }
     return {};
   } else if constexpr (Described<T>) {
-    FieldReader reader(json);
+    FieldReader reader(json, unknown);
     fields(reader, out);
-    return std::move(reader).finish(ignores_unknown<T>());
+    return std::move(reader).finish();
   } else {
     // What is left is written as a text.
     const std::string* text = json.as_string();
@@ -305,7 +309,7 @@ Status read_json(const Json& json, T& out) {
 /// prunella, after the type) and a source that defines them keep every other file from compiling them again.
 #define PRUNELLA_DECLARE_CODEC(...)                                        \
   extern template ::prunella::Json to_json<__VA_ARGS__>(const __VA_ARGS__&); \
-  extern template ::prunella::Status read_json<__VA_ARGS__>(const ::prunella::Json&, __VA_ARGS__&);
+  extern template ::prunella::Status read_json<__VA_ARGS__>(const ::prunella::Json&, __VA_ARGS__&, ::prunella::UnknownKeys);
 #define PRUNELLA_DEFINE_CODEC(...)                                  \
   template ::prunella::Json to_json<__VA_ARGS__>(const __VA_ARGS__&); \
-  template ::prunella::Status read_json<__VA_ARGS__>(const ::prunella::Json&, __VA_ARGS__&);
+  template ::prunella::Status read_json<__VA_ARGS__>(const ::prunella::Json&, __VA_ARGS__&, ::prunella::UnknownKeys);

@@ -42,9 +42,17 @@ class [[nodiscard]] Error {
   }
   Error during(std::string_view what) const& { return Error(*this).during(what); }
 
+  /// A word for programs that must tell this failure from others of its kind: "nothing-to-plan". Empty for most.
+  const std::string& type() const { return type_; }
+  Error of_type(std::string_view type) && {
+    type_ = type;
+    return std::move(*this);
+  }
+
  private:
   ErrorKind kind_;
   std::string text_;
+  std::string type_;
 };
 
 inline Error invalid_input(std::string text) { return {ErrorKind::kInvalidInput, std::move(text)}; }

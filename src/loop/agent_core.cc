@@ -103,7 +103,7 @@ void Core::on(ExecutorAnswered& input, Now now, Effects& effects) {
     if (outcome.host != setup_.trust.host) {
       effects.push_back(Say{Say::Level::kWarning, outcome.run.text() + " was a run of " + quoted(outcome.host.text()) + ", which this host was before: forgotten"});
       effects.push_back(ForgetOutcome{outcome.run});
-    } else if (outbox_.is_acknowledged(outcome.run)) {
+    } else if (outbox_.is_acknowledged(outcome)) {
       effects.push_back(ForgetOutcome{outcome.run});
     } else {
       outbox_.add_outcome(outcome);
@@ -150,9 +150,11 @@ void Core::on(ReportAnswered& input, Now now, Effects& effects) {
                                                     " than were sent: does another host use this host's key?"});
   for (Section section : acknowledged.lost)
     effects.push_back(Say{Say::Level::kWarning, "the control plane forgot the section " + std::string(to_text(section)) + ": it is sent whole again"});
-  for (const RunId& run : acknowledged.outcomes) {
+  for (const auto& [run, refused] : acknowledged.outcomes) {
     orders_.acknowledged(run, effects);
-    effects.push_back(ForgetOutcome{run});
+    // What the executor keeps of a run that was refused may be what was done after all: it's looked at before it is forgotten.
+    if (refused) ask_at_ = now.steady;
+    else effects.push_back(ForgetOutcome{run});
   }
   for (const std::string& word : input.answer.resync)
     if (auto section = parse_word<Section>(word)) outbox_.resync(*section);

@@ -47,6 +47,8 @@ class Core {
 
   const HostFacts& facts() const { return facts_; }
   const std::optional<ExecutorPolicy>& policy() const { return policy_; }
+  /// The executor has an order and has not ended it.
+  bool is_order_being_done() const { return orders_.is_being_done(); }
   const std::string& instance() const { return setup_.instance; }
 
   /// How the link stands, for `prunella-agent status`.

@@ -10,28 +10,12 @@
 
 #include "loop/agent_sections.h"
 #include "model/envelope.h"
+#include "../tests/support/seeded_random.h"
 
 namespace prunella::agent {
 namespace {
 
 using std::chrono::seconds;
-
-/// splitmix64: every seed is another, repeatable story.
-class SeededRandom : public Random {
- public:
-  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) {
-      std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-      z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-      byte = static_cast<std::byte>(z ^ (z >> 31));
-    }
-  }
-
- private:
-  std::uint64_t state_;
-};
 
 PrivateKey key_of(std::uint8_t number) {
   std::array<std::uint8_t, 32> seed{};
@@ -118,7 +102,7 @@ Report report_in(const Effects& effects) {
 }
 
 /// A core with a hand on its clock.
-class CoreTest : public testing::Test {
+class CoreTest : public ::testing::Test {
  protected:
   Effects feed(Input input) { return core->handle(std::move(input), now()); }
   Now now() const { return {Instant{} + steady, Monotonic{} + steady}; }
@@ -149,7 +133,7 @@ class CoreTest : public testing::Test {
     return {sensed(facts, now().wall)};
   }
 
-  SeededRandom random{7};
+  testing::SeededRandom random{7};
   Duration steady = seconds(1000);
   std::optional<Core> core;
 };
@@ -255,7 +239,7 @@ TEST_F(CoreTest, WaitsLongerAfterEachFailureButNeverLongerThanTheMaximum) {
 }
 
 TEST(AgentBackoff, JittersOverTheWholeRange) {
-  SeededRandom random(3);
+  testing::SeededRandom random(3);
   Backoff backoff;
   for (int i = 0; i < 10; ++i) backoff.failed(random);
   Duration least = kReconnectMax, most{};
@@ -373,6 +357,25 @@ TEST_F(CoreTest, KeepsAnOutcomeUntilItIsAcknowledgedAndThenLetsTheExecutorForget
   if (has<SendReport>(listed)) {
     for (const Event& event : report_in(listed).events) EXPECT_NE(event.type, kEventOutcome);
   }
+}
+
+TEST_F(CoreTest, TellsWhatARefusedRunDidAfterAllBeforeTheExecutorForgetsIt) {
+  restart();
+  RunOutcome refused = outcome_of(RunId("RUN-1"));
+  refused.state = RunState::kRefused;
+  refused.refusal = Refusal::kNotStaged;
+  ASSERT_TRUE(has<SendReport>(feed(executor(0, {refused}))));
+  Effects acknowledged = feed(ReportAnswered{answer({{"runs", 1}, {"executor", 1}})});
+  EXPECT_FALSE(has<ForgetOutcome>(acknowledged)) << "the executor may have another outcome of this run by now";
+  ASSERT_TRUE(has<AskExecutor>(acknowledged));
+
+  Effects listed = feed(executor(1, {outcome_of(RunId("RUN-1"))}));  // a copy of the order came, and it was carried out
+  EXPECT_FALSE(has<ForgetOutcome>(listed));
+  Report report = report_in(listed);
+  auto told = std::ranges::find(report.events, std::string(kEventOutcome), &Event::type);
+  ASSERT_NE(told, report.events.end());
+  EXPECT_EQ(from_json<RunOutcome>(told->data)->state, RunState::kVerified);
+  EXPECT_EQ(all<ForgetOutcome>(feed(ReportAnswered{answer({{"runs", 2}, {"executor", 1}})})).size(), 1u);
 }
 
 TEST_F(CoreTest, LeavesOutcomesThatFindNoRoomWithTheExecutorAndAsksForThemLater) {
@@ -718,7 +721,7 @@ TEST(AgentSections, DigestAndTextAreThoseOfTheCanonicalJson) {
 }
 
 TEST(AgentSections, AnyTwoListsAreJoinedByTheirDelta) {
-  SeededRandom random(11);
+  testing::SeededRandom random(11);
   auto list = [&] {
     PackageFacts facts;
     for (char c = 'a'; c <= 'z'; ++c)
@@ -792,9 +795,9 @@ class World {
   Memory memory_;
   std::uint64_t generation_ = 0;
   std::optional<Core> core_;
-  std::optional<SeededRandom> core_random_;
+  std::optional<testing::SeededRandom> core_random_;
 
-  SeededRandom random_;
+  testing::SeededRandom random_;
   Duration steady_ = seconds(10);
   bool faults_ = false;
   struct Event {

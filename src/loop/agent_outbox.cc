@@ -19,7 +19,7 @@ void Outbox::resync(Section section) {
 }
 
 void Outbox::add_progress(const RunProgress& progress) {
-  Unsent item{kEventProgress, to_canonical_text(progress), progress.at, progress.run, progress.state};
+  Unsent item{kEventProgress, to_canonical_text(progress), progress.at, progress.run, progress.state, std::nullopt};
   for (auto waiting = unsent_.rbegin(); waiting != unsent_.rend(); ++waiting) {
     if (!waiting->step || waiting->run != progress.run) continue;
     if (waiting->step != progress.state) break;
@@ -43,31 +43,31 @@ std::size_t Outbox::outcomes_held() const {
   return static_cast<std::size_t>(unsent + sent);
 }
 
-bool Outbox::is_acknowledged(const RunId& run) const {
-  auto found = outcomes_known_.find(run);
+bool Outbox::is_acknowledged(const RunOutcome& outcome) const {
+  auto found = outcomes_known_.find(name_of(outcome));
   return found != outcomes_known_.end() && found->second;
 }
 
 void Outbox::settle(const std::vector<RunOutcome>& listed) {
   outcomes_turned_away_ = false;  // those without room are turned away again, from this list
   std::erase_if(outcomes_known_, [&](const auto& entry) {
-    return entry.second && std::ranges::find(listed, entry.first, &RunOutcome::run) == listed.end();
+    return entry.second && std::ranges::none_of(listed, [&](const RunOutcome& outcome) { return name_of(outcome) == entry.first; });
   });
 }
 
 Outbox::Added Outbox::add_outcome(const RunOutcome& outcome) {
-  if (outcomes_known_.contains(outcome.run)) return Added::kAlreadyHere;
+  if (outcomes_known_.contains(name_of(outcome))) return Added::kAlreadyHere;
   if (outcomes_held() >= kOutcomesHeldMax) {
     outcomes_turned_away_ = true;
     return Added::kFull;
   }
-  outcomes_known_.emplace(outcome.run, false);
-  unsent_.push_back({kEventOutcome, to_canonical_text(outcome), outcome.ended, outcome.run, std::nullopt});
+  outcomes_known_.emplace(name_of(outcome), false);
+  unsent_.push_back({kEventOutcome, to_canonical_text(outcome), outcome.ended, std::nullopt, std::nullopt, name_of(outcome)});
   return Added::kAdded;
 }
 
 void Outbox::add_notice(const Notice& notice) {
-  unsent_.push_back({kEventNotice, to_canonical_text(notice), notice.at, std::nullopt, std::nullopt});
+  unsent_.push_back({kEventNotice, to_canonical_text(notice), notice.at, std::nullopt, std::nullopt, std::nullopt});
   auto is_notice = [](const Unsent& item) { return item.type == kEventNotice; };
   if (static_cast<std::size_t>(std::ranges::count_if(unsent_, is_notice)) <= kNoticesUnsentMax) return;
   unsent_.erase(std::ranges::find_if(unsent_, is_notice));
@@ -144,7 +144,7 @@ Outbox::Batch Outbox::compose(const HostFacts& facts, Instant now) {
     Unsent item = std::move(unsent_.front());
     unsent_.pop_front();
     Sent& sent = number(kRunSource, item.type, item.time, item.data);
-    if (item.type == kEventOutcome) sent.outcome = item.run;
+    sent.outcome = std::move(item.outcome);
     if (!take(kRunSource, sent)) break;  // it's numbered and goes with the next report
   }
   for (std::size_t i = 0; i < kSections && room() && bytes < kReportBytesMax / 2; ++i) {
@@ -210,7 +210,7 @@ std::optional<std::string> Outbox::refused() {
   auto found = std::ranges::find(queue, sequence, &Sent::sequence);
   if (found == queue.end()) return std::nullopt;
   std::string what = "event " + std::to_string(sequence) + " of " + quoted(name_of(source));
-  if (found->outcome) what += " (the outcome of " + found->outcome->text() + ", which the executor keeps)";
+  if (found->outcome) what += " (the outcome of " + found->outcome->run.text() + ", which the executor keeps)";
   queue.erase(found);
   ++dropped_;
   if (source < kSections) {

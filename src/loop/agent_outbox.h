@@ -52,8 +52,17 @@ class Outbox {
   /// The next report: first what was sent in vain, then what is new. One report is under way at a time.
   Batch compose(const HostFacts& facts, Instant now);
 
+  /// An outcome by its name. A run that this agent refused, or the executor did, may be carried out after all when a copy of its order
+  /// comes: that outcome is another one, and it must be told too.
+  struct OutcomeName {
+    RunId run;
+    bool refused = false;
+    auto operator<=>(const OutcomeName&) const = default;
+  };
+  static OutcomeName name_of(const RunOutcome& outcome) { return {outcome.run, outcome.state == RunState::kRefused}; }
+
   struct Acknowledged {
-    std::vector<RunId> outcomes;   ///< that the control plane has stored
+    std::vector<OutcomeName> outcomes;  ///< that the control plane has stored
     std::vector<std::string> odd;  ///< sources whose number is above all that was sent: not believed
     std::vector<Section> lost;     ///< acknowledged before and not any more; they go whole again
     bool nothing = false;          ///< the report had events, and none was acknowledged
@@ -73,7 +82,7 @@ class Outbox {
   bool wants_outcomes() const { return outcomes_turned_away_ && outcomes_held() < kOutcomesHeldMax; }
   std::size_t outcomes_held() const;
   /// The control plane has this outcome.
-  bool is_acknowledged(const RunId& run) const;
+  bool is_acknowledged(const RunOutcome& outcome) const;
   /// The executor lists these outcomes and no other: what is acknowledged and not among them is over.
   void settle(const std::vector<RunOutcome>& listed);
 
@@ -82,13 +91,14 @@ class Outbox {
     std::string_view type;
     std::string data;
     Instant time{};
-    std::optional<RunId> run;
-    std::optional<RunState> step;  // of a progress
+    std::optional<RunId> run;                  // of a progress
+    std::optional<RunState> step;              // of a progress
+    std::optional<OutcomeName> outcome;
   };
   struct Sent {
     std::uint64_t sequence = 0;
     std::string text;
-    std::optional<RunId> outcome;
+    std::optional<OutcomeName> outcome;
   };
   struct Source {
     std::uint64_t sequence_next = 1;
@@ -108,7 +118,7 @@ class Outbox {
   std::array<bool, kSections> whole_{};
   std::optional<PackageFacts> base_;  // what the last packages event led to; empty: the next one is whole
   std::deque<Unsent> unsent_;
-  std::map<RunId, bool> outcomes_known_;  // queued, sent or given up in this instance; true: acknowledged
+  std::map<OutcomeName, bool> outcomes_known_;  // queued, sent or given up in this instance; true: acknowledged
   std::vector<std::pair<std::size_t, std::uint64_t>> under_way_;  // source and sequence of the report that is out
   std::size_t events_max_ = kReportEventsMax;
   std::uint64_t dropped_ = 0;

@@ -147,12 +147,12 @@ Status ControlPlane::take_event(Ingest& in, const Event& event) {
   if (event.type == kEventPackagesDelta) return take_packages_delta(in, event, gap);
   if (gap) source.resync = false;  // runs and notices are kept by the agent until they are acknowledged: nothing to ask for
   if (event.type == kEventProgress) {
-    auto progress = from_json<RunProgress>(event.data);
+    auto progress = from_json<RunProgress>(event.data, UnknownKeys::kIgnore);
     if (!progress) return std::move(progress).error().during("a run's progress");
     return take_progress(in, *progress);
   }
   if (event.type == kEventOutcome) {
-    auto outcome = from_json<RunOutcome>(event.data);
+    auto outcome = from_json<RunOutcome>(event.data, UnknownKeys::kIgnore);
     if (!outcome) return std::move(outcome).error().during("a run's outcome");
     // A host speaks for itself only, whatever the document says.
     if (outcome->host != in.host.id) return denied("an outcome for the host " + quoted(outcome->host.text()) + " from " + in.host.id.text());
@@ -160,7 +160,7 @@ Status ControlPlane::take_event(Ingest& in, const Event& event) {
     return {};
   }
   if (event.type == kEventNotice) {
-    auto notice = from_json<Notice>(event.data);
+    auto notice = from_json<Notice>(event.data, UnknownKeys::kIgnore);
     if (!notice) return std::move(notice).error().during("a notice");
     if (auto named = check_name("a notice's kind", notice->kind); !named) return named;
     AuditSubject subject;
@@ -172,10 +172,10 @@ Status ControlPlane::take_event(Ingest& in, const Event& event) {
 
 Status ControlPlane::take_section(Ingest& in, const Event& event) {
   auto section = parse_word<Section>(event.source);
-  if (!section) return std::move(section).error().during("an event's source");
+  if (!section) return {};  // a newer agent's section that we don't know: numbered, not understood
   if (auto loaded = load_facts(in); !loaded) return loaded;
   auto take = [&]<class T>(std::optional<Sensed<T>>& into) -> Status {
-    auto value = from_json<Sensed<T>>(event.data);
+    auto value = from_json<Sensed<T>>(event.data, UnknownKeys::kIgnore);
     if (!value) return std::move(value).error().during("the section " + event.source);
     if (value->known() == value->unknown.has_value()) return invalid_input("the section " + event.source + " must have either a value or a reason why it's unknown");
     if (auto saved = store_.save_section(in.host.id, *section, event.sequence, *value); !saved) return saved;
@@ -197,7 +197,7 @@ Status ControlPlane::take_section(Ingest& in, const Event& event) {
 }
 
 Status ControlPlane::take_packages_delta(Ingest& in, const Event& event, bool gap) {
-  auto delta = from_json<PackagesDelta>(event.data);
+  auto delta = from_json<PackagesDelta>(event.data, UnknownKeys::kIgnore);
   if (!delta) return std::move(delta).error().during("a change of packages");
   SourceRow& source = in.sources[event.source];
   if (!in.facts_loaded) {
@@ -220,7 +220,9 @@ Status ControlPlane::take_packages_delta(Ingest& in, const Event& event, bool ga
   after.value->updates_pending = delta->updates_pending;
   after.at = delta->at;
   if (sha256(to_canonical_text(*after.value)) != delta->digest) {
-    source.resync = true;  // we disagree about what was before: the whole list is the cure
+    // We disagree about what was before: the whole list is the cure. A newer agent, whose digest is over keys that we don't know,
+    // comes here with every change: a list each time until we are upgraded, where refusing its reports would make the host stale.
+    source.resync = true;
     return {};
   }
   if (auto saved = store_.save_section(in.host.id, Section::kPackages, event.sequence, after); !saved) return saved;

@@ -18,6 +18,15 @@ std::string plural(std::uint64_t count, std::string_view one, std::string_view m
   return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
 
+/// "; web-1: reason; web-2: reason; and 3 more"
+std::string list_of(const std::vector<SkippedHost>& hosts) {
+  constexpr std::size_t kShown = 5;
+  std::string text;
+  for (std::size_t i = 0; i < hosts.size() && i < kShown; ++i) text += "; " + hosts[i].host.text() + ": " + hosts[i].reason;
+  if (hosts.size() > kShown) text += "; and " + std::to_string(hosts.size() - kShown) + " more";
+  return text;
+}
+
 }  // namespace
 
 Result<std::vector<ControlPlane::Selected>> ControlPlane::selected(const Selector& selector, Instant now) {
@@ -208,22 +217,24 @@ Result<PlanView> ControlPlane::make_plan(const Caller& caller, const PlanRequest
   if (!selector) return std::move(selector).error();
   auto hosts = selected(*selector, now);
   if (!hosts) return std::move(hosts).error();
-  if (hosts->empty()) return not_found("no active host matches " + quoted(selector->text));
+  if (hosts->empty()) return not_found("no active host matches " + quoted(selector->text)).of_type(kNoHostMatches);
 
   PlanView view;
   std::vector<RolloutCandidate> candidates;
   std::map<HostId, Plan> plans;
+  std::vector<SkippedHost> unplannable;  // of those skipped: all that don't simply need nothing
   for (Selected& host : *hosts) {
-    auto skip = [&](const std::string& reason) { view.skipped.push_back({host.row.id, reason}); };
     if (host.view.posture == PostureState::kStale || !host.view.last_seen) {
-      skip("not planned: " + host.view.sentence);
+      view.skipped.push_back({host.row.id, "not planned: " + host.view.sentence});
+      unplannable.push_back(view.skipped.back());
       continue;
     }
     auto plan = purpose == PlanPurpose::kUndo       ? plan_undo(*done, host.facts, options, now)
                 : purpose == PlanPurpose::kRestarts ? plan_restarts(host.row.id, host.facts, options, now)
                                                     : plan_security_updates(host.row.id, host.facts, options, now);
     if (!plan) {
-      skip(plan.error().text());
+      view.skipped.push_back({host.row.id, plan.error().text()});
+      if (plan.error().kind() != ErrorKind::kNotFound) unplannable.push_back(view.skipped.back());
       continue;
     }
     auto ring = host.row.labels.find("ring");
@@ -231,10 +242,12 @@ Result<PlanView> ControlPlane::make_plan(const Caller& caller, const PlanRequest
     plans.emplace(host.row.id, *std::move(plan));
   }
   if (candidates.empty()) {
-    std::string text = "nothing to plan";
-    for (std::size_t i = 0; i < view.skipped.size() && i < 5; ++i) text += "; " + view.skipped[i].host.text() + ": " + view.skipped[i].reason;
-    if (view.skipped.size() > 5) text += "; and " + std::to_string(view.skipped.size() - 5) + " more";
-    return not_found(text);
+    if (unplannable.empty())
+      return conflict("nothing to plan: " + plural(view.skipped.size(), "host needs", "hosts need") + " nothing" + list_of(view.skipped)).of_type(kNothingToPlan);
+    // Rule 7: a host that can't be planned is not one that needs nothing.
+    std::string rest = unplannable.size() < view.skipped.size() ? ", the others need nothing" : "";
+    return conflict("nothing can be planned: " + std::to_string(unplannable.size()) + " of " + plural(view.skipped.size(), "host", "hosts") + " can't be" + rest + list_of(unplannable))
+        .of_type(kNothingCanBePlanned);
   }
   RolloutNames names{make_id<PlanId>("PLN", ports_.random), make_id<RolloutId>("ROL", ports_.random), caller.actor, std::string(plans.begin()->second.purpose), selector->text};
   auto made = make_rollout(candidates, rollout_options, names, now);
@@ -531,7 +544,7 @@ Result<std::vector<AuditEntry>> ControlPlane::audit(const Caller& caller, std::i
 
 Result<AuditCheckpoint> ControlPlane::checkpoint(const Caller& caller, Instant now) {
   if (auto allowed = require(caller, Scope::kRead); !allowed) return std::move(allowed).error();
-  return in_transaction([&]() -> Result<AuditCheckpoint> { return append_audit_checkpoint(ports_.store, ports_.recorder, now); });
+  return sign_last_audit_entry(ports_.store, ports_.recorder, now);
 }
 
 Result<std::optional<FleetStore::Remembered>> ControlPlane::remembered(const Caller& caller, std::string_view key, const Digest& request) {

@@ -51,6 +51,10 @@ struct Caller {
 /// How much is kept of what a host says in its own words: in its row, and as a sentence of the audit log.
 inline constexpr std::size_t kAgentVersionBytesMax = 64;
 inline constexpr std::size_t kAuditSentenceBytesMax = 1000;
+/// When the audit log gets a checkpoint of its own: after so many entries (a signature each thousand costs nothing, and no more than
+/// those stand unsigned at the end of an export), and after a day with new ones, so that a quiet log has signatures too.
+inline constexpr std::int64_t kCheckpointEntries = 1000;
+inline constexpr Duration kCheckpointInterval = std::chrono::hours(24);
 
 struct ControlOptions {
   std::string version = "0";
@@ -102,6 +106,8 @@ class ControlPlane {
   Result<HostView> revoke(const Caller& caller, const HostId& id, Instant now);
   Result<HostView> label(const Caller& caller, const HostId& id, const std::map<std::string, std::string>& labels, Instant now);
   Result<Page<FindingView>> findings(const Caller& caller, const FindingFilter& filter, const PageRequest& page);
+  /// @error kNotFound  of the type kNoHostMatches, or there is no run to undo.
+  /// @error kConflict  of the type kNothingToPlan or kNothingCanBePlanned, or the run can't be undone.
   Result<PlanView> make_plan(const Caller& caller, const PlanRequest& request, Instant now);
   Result<PlanView> plan(const Caller& caller, const PlanId& id, Instant now);
   Result<Page<PlanSummary>> plans(const Caller& caller, const PageRequest& page);
@@ -115,6 +121,7 @@ class ControlPlane {
   Result<RunView> run(const Caller& caller, const RunId& id);
   Result<Explanation> why(const Caller& caller, const HostId& id, const std::optional<std::string>& subject, Instant now);
   Result<std::vector<AuditEntry>> audit(const Caller& caller, std::int64_t after, std::int64_t limit);
+  /// The log's last entry, signed now. Writes nothing.
   Result<AuditCheckpoint> checkpoint(const Caller& caller, Instant now);
   Result<Page<TokenView>> tokens(const Caller& caller, const PageRequest& page);
   Result<TokenView> add_token(const Caller& caller, const TokenRequest& request, Instant now);
@@ -127,7 +134,7 @@ class ControlPlane {
   /// The first API token, for who owns the data directory.
   Result<TokenView> first_token(std::string_view name, Instant now);
 
-  /// What only time brings: rollouts go on, orders expire, hosts become stale. Call it about every second.
+  /// What only time brings: rollouts go on, orders expire, hosts become stale, the audit log is signed. Call it about every second.
   Status tick(Instant now);
 
   /// Answer given again for a repeated POST: the same key with another body is kConflict.
@@ -189,6 +196,8 @@ class ControlPlane {
     std::set<std::string> names;       ///< different approvers whose signatures hold now
     std::vector<Envelope> envelopes;   ///< theirs
   };
+  /// Adds a checkpoint to the audit log when one is due.
+  Status sign_log(Instant now);
   Result<Approvals> approvals_of(const RolloutPlan& plan, const std::optional<ExecutorPolicy>& policy, Instant now);
   Result<bool> is_approved(const PlanView& plan, Instant now);
   RolloutView finished_view(RolloutView view) const;

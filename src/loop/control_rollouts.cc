@@ -362,6 +362,27 @@ Status ControlPlane::take_health(Ingest& in) {
   return {};
 }
 
+Status ControlPlane::sign_log(Instant now) {
+  auto last = last_audit_entry(ports_.store);
+  if (!last) return std::move(last).error();
+  auto signed_at = last_audit_checkpoint(ports_.store);
+  if (!signed_at) return std::move(signed_at).error();
+  if (!*last) return {};
+  if (*signed_at) {
+    std::int64_t unsigned_entries = (*last)->sequence - (*signed_at)->sequence;
+    if (unsigned_entries == 0) return {};  // or each day would sign the checkpoint of the day before
+    // One that is dated later than now was made before our clock went back, and says nothing about how long ago that was.
+    bool long_ago = now - (*signed_at)->at >= kCheckpointInterval || (*signed_at)->at > now;
+    if (unsigned_entries < kCheckpointEntries && !long_ago) return {};
+  }
+  return in_transaction([&]() -> Status {
+    auto added = append_audit_checkpoint(ports_.store, ports_.recorder, now);
+    if (!added) return std::move(added).error();
+    changed("audit", std::to_string(added->sequence + 1));
+    return {};
+  });
+}
+
 Status ControlPlane::tick(Instant now) {
   auto overdue = store_.overdue_orders(now - kOrderGrace);
   if (!overdue) return std::move(overdue).error();
@@ -420,7 +441,7 @@ Status ControlPlane::tick(Instant now) {
     });
     if (!stepped) return stepped;
   }
-  return {};
+  return sign_log(now);
 }
 
 }  // namespace prunella

@@ -12,8 +12,8 @@
 #include "model/rollout.h"
 #include "model/run.h"
 
-/// The public API's bodies (specs/openapi.yaml), as control plane and command line share them. They grow by additions only: a
-/// reader ignores keys that it doesn't know.
+/// The public API's bodies (specs/openapi.yaml), as control plane and command line share them. Answers grow by additions
+/// only: a client ignores keys that it doesn't know, at every level (UnknownKeys::kIgnore). Requests are read strictly.
 namespace prunella {
 
 enum class HostState { kActive, kRevoked };
@@ -22,7 +22,6 @@ constexpr std::array<EnumWord<HostState>, 2> enum_words(HostState) {
 }
 
 struct HostView {
-  static constexpr bool kIgnoreUnknown = true;
   HostId id;
   std::string name;
   HostState state = HostState::kActive;
@@ -61,7 +60,6 @@ void fields(F& f, HostView& h) {
 }
 
 struct FindingView {
-  static constexpr bool kIgnoreUnknown = true;
   Finding finding;
   std::string state;                 ///< "open" or "cleared"
   Instant opened{};
@@ -76,7 +74,6 @@ void fields(F& f, FindingView& v) {
 }
 
 struct HostDetail {
-  static constexpr bool kIgnoreUnknown = true;
   HostView host;
   HostFacts facts;
   std::vector<FindingView> findings;  ///< the open ones, worst first
@@ -91,7 +88,6 @@ void fields(F& f, HostDetail& d) {
 /// A page of a list: `next` is the cursor of the following page and absent on the last one.
 template <class T>
 struct Page {
-  static constexpr bool kIgnoreUnknown = true;
   std::vector<T> items;
   std::optional<std::string> next;
 };
@@ -102,7 +98,6 @@ void fields(F& f, Page<T>& p) {
 }
 
 struct Tile {
-  static constexpr bool kIgnoreUnknown = true;
   PostureState posture = PostureState::kUnknown;
   std::uint64_t hosts = 0;
 };
@@ -113,7 +108,6 @@ void fields(F& f, Tile& t) {
 }
 
 struct StatusView {
-  static constexpr bool kIgnoreUnknown = true;
   Instant now{};
   std::string version;
   std::string organisation;
@@ -148,6 +142,10 @@ enum class PlanPurpose { kSecurityUpdates, kRestarts, kUndo };
 constexpr std::array<EnumWord<PlanPurpose>, 3> enum_words(PlanPurpose) {
   return {{{PlanPurpose::kSecurityUpdates, "security-updates"}, {PlanPurpose::kRestarts, "restarts"}, {PlanPurpose::kUndo, "undo"}}};
 }
+/// Why POST /v1/plans made no plan, for programs: Error::type(), and the problem's type after "/problems/".
+inline constexpr std::string_view kNoHostMatches = "no-host-matches";         ///< kNotFound: the selector means no active host
+inline constexpr std::string_view kNothingToPlan = "nothing-to-plan";         ///< kConflict: every selected host needs nothing
+inline constexpr std::string_view kNothingCanBePlanned = "nothing-can-be-planned";  ///< kConflict: for some it can't be told, or not be done
 struct PlanRequest {
   std::string selector;                      ///< model/selector.h; "all" for every host
   std::optional<PlanPurpose> purpose;        ///< default: security-updates
@@ -171,7 +169,6 @@ void fields(F& f, PlanRequest& r) {
 }
 
 struct HostPlan {
-  static constexpr bool kIgnoreUnknown = true;
   std::uint64_t index = 0;
   HostId host;
   Digest digest;
@@ -185,7 +182,6 @@ void fields(F& f, HostPlan& p) {
   f("plan", p.plan);
 }
 struct SkippedHost {
-  static constexpr bool kIgnoreUnknown = true;
   HostId host;
   std::string reason;
 };
@@ -195,7 +191,6 @@ void fields(F& f, SkippedHost& s) {
   f("reason", s.reason);
 }
 struct ApprovalView {
-  static constexpr bool kIgnoreUnknown = true;
   std::string approver;
   std::string key_id;
   Instant at{};
@@ -209,7 +204,6 @@ void fields(F& f, ApprovalView& a) {
   f("expires", a.expires);
 }
 struct PlanView {
-  static constexpr bool kIgnoreUnknown = true;
   PlanId id;
   Digest digest;                       ///< of the canonical JSON of `rollout`: what an approver signs
   RolloutPlan rollout;
@@ -233,7 +227,6 @@ void fields(F& f, PlanView& p) {
   f("warnings", p.warnings);
 }
 struct PlanSummary {
-  static constexpr bool kIgnoreUnknown = true;
   PlanId id;
   Digest digest;
   Instant created{};
@@ -267,7 +260,6 @@ void fields(F& f, RolloutRequest& r) {
 }
 
 struct RolloutView {
-  static constexpr bool kIgnoreUnknown = true;
   Rollout rollout;
   Instant created{};
   Instant updated{};
@@ -284,7 +276,6 @@ void fields(F& f, RolloutView& v) {
 }
 
 struct RunView {
-  static constexpr bool kIgnoreUnknown = true;
   RunId id;
   HostId host;
   std::optional<RolloutId> rollout;
@@ -310,7 +301,6 @@ void fields(F& f, RunView& v) {
 
 /// One numbered fact of an explanation.
 struct EvidenceLine {
-  static constexpr bool kIgnoreUnknown = true;
   std::string text;
   std::string source;           ///< "dpkg status of web-1", "audit 41", "policy serial 3"
   std::optional<Instant> at;
@@ -322,7 +312,6 @@ void fields(F& f, EvidenceLine& e) {
   f("at", e.at);
 }
 struct Explanation {
-  static constexpr bool kIgnoreUnknown = true;
   std::string verdict;                   ///< one sentence
   std::vector<EvidenceLine> evidence;
   std::vector<std::string> would_change; ///< what would change the verdict, a sentence or command each
@@ -351,7 +340,6 @@ void fields(F& f, TokenRequest& r) {
   f("lifetime_ms", r.lifetime);
 }
 struct TokenView {
-  static constexpr bool kIgnoreUnknown = true;
   std::string id;
   std::string kind;  ///< "api" or "enrolment"
   std::string name;
@@ -389,7 +377,6 @@ void fields(F& f, EnrolmentTokenRequest& r) {
   f("labels", r.labels);
 }
 struct EnrolmentTokenView {
-  static constexpr bool kIgnoreUnknown = true;
   TokenView token;
   std::string ca_sha256;
   std::string operators_sha256;
@@ -421,7 +408,6 @@ void fields(F& f, OperatorTrust& t) {
 inline Digest digest_of(const OperatorTrust& trust) { return sha256(to_canonical_text(trust)); }
 
 struct TrustView {
-  static constexpr bool kIgnoreUnknown = true;
   std::optional<OperatorTrust> trust;
   PublicKey director;                   ///< the control plane's own key for orders
   std::optional<Envelope> policy;       ///< the executor policy in force
@@ -437,7 +423,6 @@ void fields(F& f, TrustView& t) {
 
 /// Server-sent events of GET /v1/events: something of this kind changed; read it again.
 struct ChangeNotice {
-  static constexpr bool kIgnoreUnknown = true;
   std::string kind;  ///< "host", "finding", "plan", "rollout", "run", "audit"
   std::string id;
   std::optional<RunProgress> progress;

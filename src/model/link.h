@@ -10,7 +10,9 @@
 #include "model/host.h"
 #include "model/run.h"
 
-/// What agent and control plane say to each other (HTTP over mutual TLS, bodies in JSON), and agent and executor.
+/// What agent and control plane say to each other (HTTP over mutual TLS, bodies in JSON), and agent and executor. Either end of the link
+/// may be the newer one, so answers and reports are read with UnknownKeys::kIgnore. What is signed in an answer, and all that goes
+/// to the executor, is read strictly.
 namespace prunella {
 
 /// A CloudEvents 1.0 event of a host. `sequence` rises by one per source and instance of the agent, so that a gap is seen.
@@ -94,7 +96,6 @@ inline constexpr std::size_t kReportEventsMax = 200;
 inline constexpr std::size_t kReportBytesMax = 8 << 20;  // a full section of 5,000 packages is 1.2 MB
 
 struct ReportAnswer {
-  static constexpr bool kIgnoreUnknown = true;
   Instant now{};                                   ///< the control plane's clock
   std::map<std::string, std::uint64_t> received;   ///< highest sequence stored durably, per source
   std::vector<std::string> resync;                 ///< sections to send whole: a gap or a digest that differs was found
@@ -111,7 +112,6 @@ void fields(F& f, ReportAnswer& a) {
 
 /// GET /agent/v1/orders?after=SEQUENCE&policy=SERIAL&wait_ms=N: answered when there is something, or after the wait with nothing.
 struct Directions {
-  static constexpr bool kIgnoreUnknown = true;
   std::vector<Envelope> orders;              ///< sequence above `after`, rising
   std::optional<Envelope> policy;            ///< an executor policy with a serial above `policy`
   std::vector<std::string> refresh;          ///< sections to look at afresh now ("updates" fetches the lists)
@@ -140,7 +140,6 @@ void fields(F& f, EnrollRequest& r) {
   f("agent_version", r.agent_version);
 }
 struct EnrollAnswer {
-  static constexpr bool kIgnoreUnknown = true;
   HostId host;
   std::string certificate_pem;
   std::string ca_pem;
@@ -168,7 +167,6 @@ void fields(F& f, RenewRequest& r) {
   f("csr_pem", r.csr_pem);
 }
 struct RenewAnswer {
-  static constexpr bool kIgnoreUnknown = true;
   std::string certificate_pem;
   bool operator==(const RenewAnswer&) const = default;
 };

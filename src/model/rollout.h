@@ -65,7 +65,7 @@ struct Rollout {
   std::uint64_t wave = 0;             ///< index of the wave in progress
   std::optional<Instant> wave_started;
   std::vector<RolloutHost> hosts;     ///< in the plan's order
-  std::string reason;                 ///< why it waits, stopped or was aborted: one sentence
+  std::string reason;                 ///< why it waits, stopped or was aborted; while it runs, where it stands. One sentence
   bool operator==(const Rollout&) const = default;
 };
 template <class F>

@@ -54,6 +54,7 @@ class Step {
     watch_the_clock();
     if (rollout_.state == RolloutState::kRunning || rollout_.state == RolloutState::kPaused) judge();
     if (rollout_.state == RolloutState::kRunning) move_on();
+    if (rollout_.state == RolloutState::kRunning) rollout_.reason = standing();
     return {std::move(rollout_), std::move(effects_)};
   }
 
@@ -81,7 +82,7 @@ class Step {
       case RolloutInputKind::kUnhealthy:
       case RolloutInputKind::kStale: return health(input);
       case RolloutInputKind::kPause: return pause(input.text);
-      case RolloutInputKind::kResume: return resume(input.text);
+      case RolloutInputKind::kResume: return resume();
       case RolloutInputKind::kPromote: return promote(input.text);
       case RolloutInputKind::kAbort: return end(RolloutState::kAborted, "aborted: " + input.text);
     }
@@ -90,7 +91,6 @@ class Step {
   void approve() {
     if (rollout_.state != RolloutState::kWaitingForApproval) return;
     rollout_.state = RolloutState::kRunning;
-    rollout_.reason = "approved";
     rollout_.wave_started = now_;
   }
 
@@ -156,10 +156,9 @@ class Step {
     rollout_.reason = "paused: " + who;
     rollout_.wave_started = now_;  // from here the pause is measured
   }
-  void resume(const std::string& who) {
+  void resume() {
     if (rollout_.state != RolloutState::kPaused) return;
     rollout_.state = RolloutState::kRunning;
-    rollout_.reason = "resumed: " + who;
     rollout_.wave_started = now_;  // the wave gets its whole time again
   }
   void promote(const std::string& who) {
@@ -253,7 +252,6 @@ class Step {
       notify(wave_name(rollout_, rollout_.wave) + " is through");
       ++rollout_.wave;
       rollout_.wave_started = now_;
-      rollout_.reason = wave_name(rollout_, rollout_.wave) + " is under way";
     }
   }
 
@@ -278,6 +276,29 @@ class Step {
           break;
       }
     }
+  }
+
+  /// "wave 2 of 5: 3 of 10 hosts done, 1 at work, 6 wait; web-3 waits: the host is late"
+  std::string standing() const {
+    RolloutCounts counts = count_hosts(rollout_, rollout_.wave);
+    std::uint64_t begin = wave_begin(rollout_, rollout_.wave), end = wave_end(rollout_, rollout_.wave);
+    std::string text = wave_name(rollout_, rollout_.wave) + ": " + std::to_string(counts.verified) + " of " + std::to_string(end - begin) +
+                       (end - begin == 1 ? " host done" : " hosts done");
+    std::uint64_t could_not = counts.failed + counts.moved + counts.skipped, unproved = 0;
+    const RolloutHost* held = nullptr;
+    for (std::uint64_t i = begin; i < end; ++i) {
+      const RolloutHost& host = rollout_.hosts[i];
+      if (!held && host.state == RolloutHostState::kPending) held = &host;
+      unproved += host.state == RolloutHostState::kVerified && host.healthy_reports < rollout_.plan.soak_reports;
+    }
+    if (counts.in_flight) text += ", " + std::to_string(counts.in_flight) + " at work";
+    if (counts.pending > 1) text += ", " + std::to_string(counts.pending) + " wait";
+    if (could_not) text += ", " + std::to_string(could_not) + " could not";
+    if (held) text += "; " + held->host.text() + " " + held->reason;
+    // The last thing that a wave waits for.
+    if (!counts.in_flight && !counts.pending && unproved)
+      text += "; " + std::to_string(unproved) + (unproved == 1 ? " has" : " have") + " yet to stay healthy";
+    return text;
   }
 
   std::string first_reason() const {

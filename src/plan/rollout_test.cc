@@ -257,6 +257,36 @@ TEST(Rollout, StopsAtAWavesDeadlineAndNotesWhoDidNotAnswer) {
   EXPECT_TRUE(d.ordered().empty());
 }
 
+TEST(Rollout, SaysWhereItStandsWhileItRuns) {
+  RolloutOptions options;
+  options.waves = {{1, false}, {5, false}};
+  options.soak_reports = 1;
+  options.failures_percent_max = 100;
+  Driven d(5, options);
+  auto reason = [&] { return d.rollout.reason; };
+  EXPECT_EQ(reason(), "waits for approval");
+  d.give(RolloutInputKind::kApproved);
+  EXPECT_EQ(reason(), "the first wave: 0 of 1 host done, 1 at work");
+  d.outcome(0, RolloutHostState::kVerified);
+  EXPECT_EQ(reason(), "the first wave: 1 of 1 host done; 1 has yet to stay healthy");
+  d.gate = [](const Rollout&, const RolloutHost& host) {
+    return GateAnswer{host.index > 2 ? OrderAnswer::kWait : OrderAnswer::kAllow, "the host is late"};
+  };
+  d.health(0);
+  EXPECT_EQ(reason(), "wave 2 of 2: 0 of 4 hosts done, 2 at work, 2 wait; " + d.rollout.hosts[3].host.text() + " waits: the host is late");
+  d.outcome(1, RolloutHostState::kReverted);
+  d.give(RolloutInputKind::kPause);
+  EXPECT_EQ(reason(), "paused: ada");
+  d.give(RolloutInputKind::kResume);
+  d.gate = allow;
+  d.give(RolloutInputKind::kTick);
+  EXPECT_EQ(reason(), "wave 2 of 2: 0 of 4 hosts done, 3 at work, 1 could not");
+  for (std::size_t i : {2u, 3u, 4u}) d.outcome(i, RolloutHostState::kVerified);
+  EXPECT_EQ(reason(), "wave 2 of 2: 3 of 4 hosts done, 1 could not; 3 have yet to stay healthy");
+  for (std::size_t i : {2u, 3u, 4u}) d.health(i);
+  EXPECT_EQ(reason(), "4 of 5 hosts verified, 1 failed");
+}
+
 TEST(Rollout, AWaitingHostStaysPendingUntilTheGateAllowsIt) {
   Driven d(4);
   d.gate = [](const Rollout&, const RolloutHost&) { return GateAnswer{OrderAnswer::kWait, "the host is late"}; };

@@ -10,7 +10,8 @@ namespace prunella {
 
 namespace {
 
-const Statement kLast{"audit.last", "SELECT sequence, entry_hash FROM audit ORDER BY sequence DESC LIMIT 1"};
+const Statement kLast{"audit.last", "SELECT sequence, at, entry_hash FROM audit ORDER BY sequence DESC LIMIT 1"};
+const Statement kLastOfKind{"audit.last_of_kind", "SELECT sequence, at, entry_hash FROM audit WHERE kind = $1 ORDER BY sequence DESC LIMIT 1"};
 const Statement kAppend{"audit.append", R"(
 INSERT INTO audit (sequence, at, actor, kind, host, finding, policy, plan, rollout, run, order_id, token, document, entry_hash)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14))"};
@@ -124,6 +125,15 @@ std::string signed_bytes(const AuditCheckpoint& checkpoint) {
   return std::string(kAuditCheckpointContext) + to_canonical(signed_part(checkpoint));
 }
 
+Result<std::optional<AuditPlace>> place_in(Result<Rows> rows) {
+  if (!rows) return std::move(rows).error();
+  if (rows->empty()) return std::optional<AuditPlace>();
+  RowReader row((*rows)[0]);
+  AuditPlace place{row.get<std::int64_t>("sequence"), row.get<Instant>("at"), row.get<Digest>("entry_hash")};
+  if (auto read = row.finish(); !read) return std::move(read).error();
+  return std::optional(place);
+}
+
 Result<Rows> page_after(SqlConnection& connection, std::int64_t after, std::int64_t limit) {
   return connection.run(kPage, sql_values(after, std::min(limit, kAuditPageMax)));
 }
@@ -169,19 +179,25 @@ bool verify_checkpoint(const AuditCheckpoint& checkpoint, const PublicKey& key) 
   return checkpoint.key_id == key.key_id() && verify(key, as_bytes(signed_bytes(checkpoint)), checkpoint.signature);
 }
 
+Result<std::optional<AuditPlace>> last_audit_entry(SqlConnection& connection) { return place_in(connection.run(kLast)); }
+
+Result<std::optional<AuditPlace>> last_audit_checkpoint(SqlConnection& connection) {
+  return place_in(connection.run(kLastOfKind, sql_values(kAuditCheckpointKind)));
+}
+
+Result<AuditCheckpoint> sign_last_audit_entry(SqlConnection& connection, const PrivateKey& key, Instant now) {
+  auto last = last_audit_entry(connection);
+  if (!last) return std::move(last).error();
+  if (!*last) return not_found("the audit log is empty: there is no entry to sign");
+  return make_audit_checkpoint((*last)->sequence, (*last)->hash, key, now);
+}
+
 Result<AuditEntry> append_audit(SqlConnection& connection, const AuditRecord& record, Instant now) {
   check(connection.in_transaction(), "an audit entry outside the transaction of its act");
-  auto last = connection.run(kLast);
+  auto last = last_audit_entry(connection);
   if (!last) return std::move(last).error();
-  std::int64_t last_sequence = 0;
-  Digest last_hash;
-  if (!last->empty()) {
-    RowReader row((*last)[0]);
-    last_sequence = row.get<std::int64_t>("sequence");
-    last_hash = row.get<Digest>("entry_hash");
-    if (auto read = row.finish(); !read) return std::move(read).error();
-  }
-  auto entry = make_audit_entry(last_sequence, last_hash, record, now);
+  AuditPlace before = last->value_or(AuditPlace{});
+  auto entry = make_audit_entry(before.sequence, before.hash, record, now);
   if (!entry) return entry;
   if (auto added = connection.run(kAppend, columns_of(*entry)); !added) return std::move(added).error();
   return entry;
@@ -189,19 +205,13 @@ Result<AuditEntry> append_audit(SqlConnection& connection, const AuditRecord& re
 
 Result<AuditCheckpoint> append_audit_checkpoint(SqlConnection& connection, const PrivateKey& key, Instant now) {
   check(connection.in_transaction(), "an audit checkpoint outside a transaction");
-  auto last = connection.run(kLast);
-  if (!last) return std::move(last).error();
-  if (last->empty()) return not_found("the audit log is empty: there is no entry to sign");
-  RowReader row((*last)[0]);
-  auto sequence = row.get<std::int64_t>("sequence");
-  auto hash = row.get<Digest>("entry_hash");
-  if (auto read = row.finish(); !read) return std::move(read).error();
-  AuditCheckpoint checkpoint = make_audit_checkpoint(sequence, hash, key, now);
+  auto checkpoint = sign_last_audit_entry(connection, key, now);
+  if (!checkpoint) return checkpoint;
   auto entry = append_audit(connection,
                             {.actor = "control-plane",
                              .kind = std::string(kAuditCheckpointKind),
-                             .why = "signed the log up to entry " + std::to_string(sequence),
-                             .details = to_json(checkpoint)},
+                             .why = "signed the log up to entry " + std::to_string(checkpoint->sequence),
+                             .details = to_json(*checkpoint)},
                             now);
   if (!entry) return std::move(entry).error();
   return checkpoint;

@@ -29,9 +29,12 @@
 /// and tools/verify/prunella_verify.py is a whole second verifier. Both demand each line byte for byte in canonical form, so a
 /// changed byte anywhere is found.
 ///
-/// A chain alone can't show that its end was cut off or that all of it was written anew. For that there are checkpoints: entries
-/// of the kind "audit.checkpoint" whose details hold a signature over the sequence and hash of the entry before. They belong to
-/// the chain like any other entry, and a copy kept elsewhere shows later that the log still holds what it held then.
+/// A chain alone can't show that its end was cut off or that all of it was written anew. For that there are checkpoints: a signature
+/// over the sequence and hash of an entry. Whoever asks gets the last entry signed, which writes nothing; kept elsewhere, it shows
+/// later that the log still holds what it held then. So that an export carries signatures of its own, the control plane also adds
+/// one to the log now and then: an entry of the kind "audit.checkpoint" whose details sign the entry before it. It belongs to the
+/// chain like any other. What was exported with it can't be written anew without the key; the end after it can be cut off, which
+/// only a copy elsewhere shows.
 ///
 /// Secrets never go in: no token, password, private key or content of a file that may hold one. The log is exported, copied and
 /// never erased. A token is named by its id, a file by its path and digest. append() refuses the commonest slips (a member that
@@ -146,7 +149,20 @@ bool verify_checkpoint(const AuditCheckpoint& checkpoint, const PublicKey& key);
 /// back when the clock does; the order is the sequence.
 /// @error as make_audit_entry, and of the store.
 Result<AuditEntry> append_audit(SqlConnection& connection, const AuditRecord& record, Instant now);
-/// Signs the last entry and adds that as an entry, within the caller's transaction. Keep a copy elsewhere.
+/// Where an entry stands in the log, without what it says.
+struct AuditPlace {
+  std::int64_t sequence = 0;
+  Instant at{};
+  Digest hash;
+};
+/// The last entry; nothing when there is none.
+Result<std::optional<AuditPlace>> last_audit_entry(SqlConnection& connection);
+/// The last entry that holds a checkpoint; nothing when there is none.
+Result<std::optional<AuditPlace>> last_audit_checkpoint(SqlConnection& connection);
+/// The last entry, signed. Writes nothing. Keep a copy elsewhere.
+/// @error kNotFound  the log is empty.
+Result<AuditCheckpoint> sign_last_audit_entry(SqlConnection& connection, const PrivateKey& key, Instant now);
+/// Signs the last entry and adds that as an entry, within the caller's transaction.
 /// @error kNotFound  the log is empty.
 Result<AuditCheckpoint> append_audit_checkpoint(SqlConnection& connection, const PrivateKey& key, Instant now);
 /// Entries after `sequence`, oldest first, at most `limit` (up to kAuditPageMax). Each was compared with the columns beside it.

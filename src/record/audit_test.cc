@@ -3,22 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "../tests/support/counting_random.h"
+
 namespace prunella {
 namespace {
 
-class SeedRandom : public Random {
- public:
-  explicit SeedRandom(unsigned char first) : next_(first) {}
-  void fill(std::span<std::byte> out) override {
-    for (auto& b : out) b = static_cast<std::byte>(next_++);
-  }
-
- private:
-  unsigned char next_;
-};
-
 PrivateKey key_of(unsigned char seed) {
-  SeedRandom random(seed);
+  testing::CountingRandom random(seed);
   return PrivateKey::generate(random);
 }
 
@@ -78,7 +69,7 @@ TEST(AuditEntry, RefusesWhatDoesNotBelongIntoTheLog) {
     EXPECT_FALSE(entry);
     return entry ? std::string() : entry.error().text();
   };
-  using testing::HasSubstr;
+  using ::testing::HasSubstr;
 
   EXPECT_THAT(refused([](auto& r) { r.actor = ""; }), HasSubstr("the actor is empty"));
   EXPECT_THAT(refused([](auto& r) { r.kind = "two words"; }), HasSubstr("two words"));
@@ -93,7 +84,7 @@ TEST(AuditEntry, RefusesWhatDoesNotBelongIntoTheLog) {
   EXPECT_THAT(refused([](auto& r) { r.details["a"]["password"] = Json("hunter2"); }), HasSubstr("secrets never go"));
   std::string pem = refused([](auto& r) { r.details["file"] = Json("-----BEGIN PRIVATE KEY-----\nMC4CAQ"); });
   EXPECT_THAT(pem, HasSubstr("a private key"));
-  EXPECT_THAT(pem, testing::Not(HasSubstr("MC4CAQ"))) << "and the refusal doesn't repeat it";
+  EXPECT_THAT(pem, ::testing::Not(HasSubstr("MC4CAQ"))) << "and the refusal doesn't repeat it";
   Json deep;
   for (int i = 0; i < 40; ++i) deep = Json(Json::Object{{"a", deep}});
   EXPECT_THAT(refused([&](auto& r) { r.details = deep; }), HasSubstr("nest deeper"));

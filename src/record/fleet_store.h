@@ -17,7 +17,6 @@ namespace prunella {
 
 /// What is remembered of a host besides the searched columns.
 struct HostNotes {
-  static constexpr bool kIgnoreUnknown = true;
   std::string instance;                 ///< of its agent; "" before the first report
   std::string agent_version;
   std::optional<std::int64_t> clock_skew_ms;

@@ -173,7 +173,7 @@ class RowReader {
   T get(std::string_view column);
   /// The column's canonical JSON as a described value (base/codec.h).
   template <class T>
-  T document(std::string_view column);
+  T document(std::string_view column, UnknownKeys unknown = UnknownKeys::kRefuse);
 
   /// @error kCorrupt  a column is missing, NULL where it can't be, or of another type than expected, with its name.
   Status finish() &&;
@@ -337,10 +337,10 @@ T RowReader::get(std::string_view column) {
 }
 
 template <class T>
-T RowReader::document(std::string_view column) {
+T RowReader::document(std::string_view column, UnknownKeys unknown) {
   const std::string* found = text(column);
   if (!found) return T{};
-  auto parsed = from_json_text<T>(*found, {.bytes_max = kSqlTextBytesMax});
+  auto parsed = from_json_text<T>(*found, {.bytes_max = kSqlTextBytesMax}, unknown);
   if (parsed) return *std::move(parsed);
   return fail(column, parsed.error().text()), T{};
 }

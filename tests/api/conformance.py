@@ -207,6 +207,10 @@ def happy(suite, folder):
         answer = s.need(s.call("POST", "/agent/v1/report", want=200, token=None, certificate=host.certificate, body=host.report(host.sections())), 200)
         s.check("every event is acknowledged", all(answer["received"].get(source) == 1 for source in host.sequences), str(answer["received"]))
     s.call("POST", "/agent/v1/report", want=200, token=None, certificate=agent.certificate, body=agent.report([]), what="a heartbeat")
+    newer = {**agent.report(agent.sections()), "new": 1}
+    for event in newer["events"]:
+        event["new"] = event["data"]["new"] = event["data"]["value"]["new"] = {"x": 1}
+    s.call("POST", "/agent/v1/report", want=200, token=None, certificate=agent.certificate, body=newer, what="a report of a newer agent")
     agent.sequences["units"] += 5
     gap = agent.report([agent.event("units", "prunella.packages.delta", {})])
     s.call("POST", "/agent/v1/report", want=(200, 400), token=None, certificate=agent.certificate, body=gap, what="a report with a gap and a wrong event")
@@ -230,6 +234,10 @@ def happy(suite, folder):
         s.call("GET", "/v1/why/{host}", want=200, names={"host": agent.host}, query={"subject": subject})
 
     paging(s)
+    nobody = s.call("POST", "/v1/plans", want=404, body={"selector": "host:nobody"}, what="a plan for no host").json()
+    s.check("no host is a problem of its own", nobody["type"] == "/problems/no-host-matches" and "host:nobody" in nobody["detail"], str(nobody))
+    nothing = s.call("POST", "/v1/plans", want=409, body={"selector": "all", "purpose": "restarts"}, what="a plan for hosts that need nothing").json()
+    s.check("nothing to do is another one", nothing["type"] == "/problems/nothing-to-plan" and agent.host in nothing["detail"], str(nothing))
 
     # A plan, its approval and a rollout over both hosts.
     key = {"Idempotency-Key": new_idempotency_key()}
@@ -317,8 +325,8 @@ def paging(suite):
 
 
 def audit(suite):
-    """The export's chain, computed here, and the checkpoint."""
-    suite.call("GET", "/v1/audit/checkpoint", want=200)
+    """The export's chain, computed here, and the checkpoint, which is over the chain's end and adds nothing to it."""
+    checkpoints = [suite.need(suite.call("GET", "/v1/audit/checkpoint", want=200), 200)["checkpoint"] for _ in range(2)]
     lines, after = [], 0
     while True:
         page = suite.call("GET", "/v1/audit", want=200, query={"after": after, "limit": 50}, what="a page of the audit log").body.splitlines()
@@ -333,6 +341,9 @@ def audit(suite):
         sound = sound and entry["sequence"] == number and entry["previous_hash"] == previous and hashlib.sha256(canonical(entry)).hexdigest() == claimed
         previous = claimed
     suite.check(f"the {len(lines)} entries of the audit log are one chain", sound)
+    hashes = [json.loads(line)["hash"] for line in lines]
+    suite.check("a checkpoint is over the entry that it names", all(hashes[c["sequence"] - 1] == c["hash"] for c in checkpoints), str(checkpoints))
+    suite.check("asking for checkpoints adds no entry", all(json.loads(line)["details"].get("hash") not in (c["hash"] for c in checkpoints) for line in lines))
 
 
 @contextlib.contextmanager

@@ -14,37 +14,41 @@ namespace {
 
 Shapes all_shapes() {
   Shapes known;
-  shape<Page<HostView>>(known);
-  shape<HostDetail>(known);
-  shape<StatusView>(known);
-  shape<Page<FindingView>>(known);
-  shape<PlanRequest>(known);
-  shape<PlanView>(known);
-  shape<Page<PlanSummary>>(known);
-  shape<RolloutRequest>(known);
-  shape<Page<RolloutView>>(known);
-  shape<Page<RunView>>(known);
-  shape<Explanation>(known);
-  shape<Page<TokenView>>(known);
-  shape<TokenRequest>(known);
-  shape<EnrolmentTokenRequest>(known);
-  shape<EnrolmentTokenView>(known);
-  shape<TrustView>(known);
-  shape<ChangeNotice>(known);
-  shape<EnrollRequest>(known);
-  shape<EnrollAnswer>(known);
-  shape<RenewRequest>(known);
-  shape<RenewAnswer>(known);
-  shape<Report>(known);
-  shape<ReportAnswer>(known);
-  shape<Directions>(known);
-  shape<PackagesDelta>(known);
-  shape<Notice>(known);
-  shape<AuditEntry>(known);
-  shape<AuditCheckpoint>(known);
-  shape<Approval>(known);
-  shape<ExecutorPolicy>(known);
-  shape<Order>(known);
+  // Bodies that people send, and what is signed or hashed.
+  shape<PlanRequest>(known, UnknownKeys::kRefuse);
+  shape<RolloutRequest>(known, UnknownKeys::kRefuse);
+  shape<TokenRequest>(known, UnknownKeys::kRefuse);
+  shape<EnrolmentTokenRequest>(known, UnknownKeys::kRefuse);
+  shape<EnrollRequest>(known, UnknownKeys::kRefuse);
+  shape<RenewRequest>(known, UnknownKeys::kRefuse);
+  shape<Envelope>(known, UnknownKeys::kRefuse);
+  shape<OperatorTrust>(known, UnknownKeys::kRefuse);
+  shape<Approval>(known, UnknownKeys::kRefuse);
+  shape<ExecutorPolicy>(known, UnknownKeys::kRefuse);
+  shape<Order>(known, UnknownKeys::kRefuse);
+  shape<AuditEntry>(known, UnknownKeys::kRefuse);
+  shape<AuditCheckpoint>(known, UnknownKeys::kRefuse);
+  // Answers, and what an agent that may be newer reports.
+  shape<Page<HostView>>(known, UnknownKeys::kIgnore);
+  shape<HostDetail>(known, UnknownKeys::kIgnore);
+  shape<StatusView>(known, UnknownKeys::kIgnore);
+  shape<Page<FindingView>>(known, UnknownKeys::kIgnore);
+  shape<PlanView>(known, UnknownKeys::kIgnore);
+  shape<Page<PlanSummary>>(known, UnknownKeys::kIgnore);
+  shape<Page<RolloutView>>(known, UnknownKeys::kIgnore);
+  shape<Page<RunView>>(known, UnknownKeys::kIgnore);
+  shape<Explanation>(known, UnknownKeys::kIgnore);
+  shape<Page<TokenView>>(known, UnknownKeys::kIgnore);
+  shape<EnrolmentTokenView>(known, UnknownKeys::kIgnore);
+  shape<TrustView>(known, UnknownKeys::kIgnore);
+  shape<ChangeNotice>(known, UnknownKeys::kIgnore);
+  shape<EnrollAnswer>(known, UnknownKeys::kIgnore);
+  shape<RenewAnswer>(known, UnknownKeys::kIgnore);
+  shape<Report>(known, UnknownKeys::kIgnore);
+  shape<ReportAnswer>(known, UnknownKeys::kIgnore);
+  shape<Directions>(known, UnknownKeys::kIgnore);
+  shape<PackagesDelta>(known, UnknownKeys::kIgnore);
+  shape<Notice>(known, UnknownKeys::kIgnore);
   return known;
 }
 

@@ -12,6 +12,9 @@
 
 /// What a value looks like in JSON, read off its `fields` function: the schema that specs/openapi.yaml must have for it. So the
 /// specification can't say something else than the codec, without either being made from the other.
+///
+/// A value whose reader refuses unknown keys is closed in the schema, with everything in it. What is read both ways is closed: list
+/// the values of strict readers first.
 namespace prunella {
 
 namespace shapes_detail {
@@ -36,19 +39,19 @@ inline std::string schema_name(const std::type_info& type) {
 using Shapes = std::map<std::string, Json>;
 
 template <class T>
-Json shape(Shapes& known);
+Json shape(Shapes& known, UnknownKeys unknown);
 
 class ShapeLister {
  public:
-  explicit ShapeLister(Shapes& known) : known_(known) {}
+  ShapeLister(Shapes& known, UnknownKeys unknown) : known_(known), unknown_(unknown) {}
   template <class T>
   void operator()(std::string_view key, T&) {
-    properties_.emplace(std::string(key), shape<T>(known_));
+    properties_.emplace(std::string(key), shape<T>(known_, unknown_));
     required_.push_back(Json(key));
   }
   template <class T>
   void operator()(std::string_view key, std::optional<T>&) {
-    properties_.emplace(std::string(key), shape<T>(known_));
+    properties_.emplace(std::string(key), shape<T>(known_, unknown_));
   }
   Json take() {
     Json::Object object{{"type", "object"}, {"properties", std::move(properties_)}};
@@ -58,6 +61,7 @@ class ShapeLister {
 
  private:
   Shapes& known_;
+  UnknownKeys unknown_;
   Json::Object properties_;
   Json::Array required_;
 };
@@ -65,7 +69,7 @@ class ShapeLister {
 inline Json reference(const std::string& name) { return Json(Json::Object{{"$ref", "#/components/schemas/" + name}}); }
 
 template <class T>
-Json shape(Shapes& known) {
+Json shape(Shapes& known, UnknownKeys unknown) {
   using namespace codec_detail;
   if constexpr (std::is_same_v<T, Json>) {
     return Json(Json::Object{});
@@ -92,19 +96,18 @@ Json shape(Shapes& known) {
     known.insert_or_assign(name, Json(Json::Object{{"type", "string"}, {"enum", std::move(words)}}));
     return reference(name);
   } else if constexpr (IsVector<T>::value || IsSet<T>::value) {
-    return Json(Json::Object{{"type", "array"}, {"items", shape<typename T::value_type>(known)}});
+    return Json(Json::Object{{"type", "array"}, {"items", shape<typename T::value_type>(known, unknown)}});
   } else if constexpr (IsMap<T>::value) {
-    return Json(Json::Object{{"type", "object"}, {"additionalProperties", shape<typename T::mapped_type>(known)}});
+    return Json(Json::Object{{"type", "object"}, {"additionalProperties", shape<typename T::mapped_type>(known, unknown)}});
   } else {
     std::string name = shapes_detail::schema_name(typeid(T));
     if (!known.contains(name)) {
       known.emplace(name, Json());  // a type that holds itself ends here
-      ShapeLister lister(known);
+      ShapeLister lister(known, unknown);
       T value{};
       fields(lister, value);
       known[name] = lister.take();
-      // Readers of this type refuse a key that they don't know: so does the schema.
-      if (!ignores_unknown<T>()) known[name]["additionalProperties"] = false;
+      if (unknown == UnknownKeys::kRefuse) known[name]["additionalProperties"] = false;
     }
     return reference(name);
   }

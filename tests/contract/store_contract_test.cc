@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "record/audit.h"
 #include "store_fixture.h"
+#include "../support/counting_random.h"
 
 namespace prunella::contract {
 namespace {
@@ -23,7 +24,7 @@ const Statement kSelect{"test.select", "SELECT id, number, word, truth FROM thin
 const Statement kIds{"test.ids", "SELECT id FROM things ORDER BY id"};
 const Statement kCount{"test.count", "SELECT count(*) AS n FROM things"};
 
-class Store : public testing::TestWithParam<StoreKind> {
+class Store : public ::testing::TestWithParam<StoreKind> {
  protected:
   void SetUp() override {
     store_ = GetParam().make();
@@ -48,8 +49,8 @@ class Store : public testing::TestWithParam<StoreKind> {
   std::unique_ptr<SqlConnection> connection_;
 };
 
-std::string store_name(const testing::TestParamInfo<StoreKind>& info) { return info.param.name; }
-INSTANTIATE_TEST_SUITE_P(All, Store, testing::Values(sqlite_memory(), sqlite_file(), postgres()), store_name);
+std::string store_name(const ::testing::TestParamInfo<StoreKind>& info) { return info.param.name; }
+INSTANTIATE_TEST_SUITE_P(All, Store, ::testing::Values(sqlite_memory(), sqlite_file(), postgres()), store_name);
 
 // --- values -------------------------------------------------------------------------------------------------------------------
 
@@ -66,7 +67,7 @@ TEST_P(Store, GivesBackWhatWasWritten) {
   for (const auto& values : all) {
     Rows rows = must(db().run(kSelect, {values[0]}));
     ASSERT_EQ(rows.size(), 1u);
-    EXPECT_THAT(rows.columns(), testing::ElementsAre("id", "number", "word", "truth"));
+    EXPECT_THAT(rows.columns(), ::testing::ElementsAre("id", "number", "word", "truth"));
     for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(*rows[0].find(rows.columns()[i]), values[i]);
   }
 }
@@ -118,7 +119,7 @@ TEST_P(Store, SaysWhichColumnHoldsSomethingElse) {
   EXPECT_EQ(error([](RowReader& r) { r.get<bool>("number"); }), "test.select: column 'number' holds 7 where 0 or 1 should be");
   EXPECT_EQ(error([](RowReader& r) { r.get<std::string>("wrod"); }), "test.select: column 'wrod' is not in the result");
   EXPECT_EQ(error([](RowReader& r) { r.get<Colour>("word"); }), "test.select: column 'word' 'seven' is none of: red, green");
-  EXPECT_THAT(error([](RowReader& r) { r.get<Digest>("word"); }), testing::HasSubstr("column 'word'"));
+  EXPECT_THAT(error([](RowReader& r) { r.get<Digest>("word"); }), ::testing::HasSubstr("column 'word'"));
 }
 
 TEST_P(Store, RefusesValuesThatAStoreCannotKeep) {
@@ -126,7 +127,7 @@ TEST_P(Store, RefusesValuesThatAStoreCannotKeep) {
     auto status = insert("x", nullptr, text);
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().kind(), ErrorKind::kInvalidInput);
-    EXPECT_THAT(status.error().text(), testing::StartsWith("test.insert: $3"));
+    EXPECT_THAT(status.error().text(), ::testing::StartsWith("test.insert: $3"));
   }
   auto status = insert("x", nullptr, std::string(kSqlTextBytesMax + 1, 'x'));
   ASSERT_FALSE(status);
@@ -156,7 +157,7 @@ TEST_P(Store, RefusesAStatementThatTheSchemaDoesNotKnow) {
     auto ran = db().run({"test.wrong", sql});
     ASSERT_FALSE(ran) << sql;
     EXPECT_EQ(ran.error().kind(), ErrorKind::kInvalidInput) << ran.error().text();
-    EXPECT_THAT(ran.error().text(), testing::StartsWith("test.wrong: "));
+    EXPECT_THAT(ran.error().text(), ::testing::StartsWith("test.wrong: "));
   }
   EXPECT_FALSE(db().run({"test.two", "DELETE FROM things; DELETE FROM things"}));
 }
@@ -271,7 +272,7 @@ TEST_P(Store, HasNothingLeftButRollbackAfterAStatementFailed) {
   auto after = insert("c");
   ASSERT_FALSE(after);
   EXPECT_EQ(after.error().kind(), ErrorKind::kConflict);
-  EXPECT_THAT(after.error().text(), testing::HasSubstr("the transaction failed before"));
+  EXPECT_THAT(after.error().text(), ::testing::HasSubstr("the transaction failed before"));
   auto committed = db().commit();
   ASSERT_FALSE(committed);
   EXPECT_EQ(committed.error().kind(), ErrorKind::kConflict);
@@ -408,7 +409,7 @@ TEST_P(Store, KeepsTheOldSchemaWhenAMigrationFails) {
   auto failed = migrate(db(), kWrong, at_ms(1));
 
   ASSERT_FALSE(failed);
-  EXPECT_THAT(failed.error().text(), testing::HasSubstr("schema version 2: wrong: "));
+  EXPECT_THAT(failed.error().text(), ::testing::HasSubstr("schema version 2: wrong: "));
   EXPECT_FALSE(db().run({"test.more", "SELECT a FROM more"})) << "nothing of the broken step stays";
   must(migrate(db(), kOne, at_ms(2)));
 }
@@ -422,7 +423,7 @@ TEST_P(Store, RefusesADatabaseOfANewerProgram) {
 
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind(), ErrorKind::kConflict);
-  EXPECT_THAT(refused.error().text(), testing::HasSubstr("the database has schema version 2 (two), this program knows 1 to 1"));
+  EXPECT_THAT(refused.error().text(), ::testing::HasSubstr("the database has schema version 2 (two), this program knows 1 to 1"));
 }
 
 TEST_P(Store, RefusesAMigrationThatWasEditedAfterItRan) {
@@ -485,16 +486,6 @@ WHERE hash = $3 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $1 R
 
 // --- audit --------------------------------------------------------------------------------------------------------------------
 
-class SeedRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (auto& b : out) b = static_cast<std::byte>(next_++);
-  }
-
- private:
-  unsigned char next_ = 1;
-};
-
 AuditRecord record_of(int i) {
   return {
       .actor = "person:mara",
@@ -521,10 +512,10 @@ class Audit : public Store {
   AuditCheckpoint checkpoint() {
     return must(with_transaction(db(), [&] { return append_audit_checkpoint(db(), key_, at_ms(999)); }));
   }
-  SeedRandom random_;
+  testing::CountingRandom random_;
   PrivateKey key_ = PrivateKey::generate(random_);
 };
-INSTANTIATE_TEST_SUITE_P(All, Audit, testing::Values(sqlite_memory(), sqlite_file(), postgres()), store_name);
+INSTANTIATE_TEST_SUITE_P(All, Audit, ::testing::Values(sqlite_memory(), sqlite_file(), postgres()), store_name);
 
 TEST_P(Audit, KeepsAnActAndItsEntryTogetherOrNotAtAll) {
   auto failed = with_transaction(db(), [&]() -> Status {
@@ -610,6 +601,25 @@ TEST_P(Audit, RefusesACheckpointOfAnEmptyLog) {
   auto none = with_transaction(db(), [&] { return append_audit_checkpoint(db(), key_, at_ms(0)); });
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().kind(), ErrorKind::kNotFound);
+}
+
+TEST_P(Audit, SignsItsLastEntryWithoutWriting) {
+  EXPECT_EQ(sign_last_audit_entry(db(), key_, at_ms(0)).error().kind(), ErrorKind::kNotFound);
+  EXPECT_FALSE(must(last_audit_entry(db())));
+  EXPECT_FALSE(must(last_audit_checkpoint(db())));
+  append(1, 3);
+
+  auto asked = must(sign_last_audit_entry(db(), key_, at_ms(10)));
+  auto kept = checkpoint();
+
+  EXPECT_EQ(asked.sequence, 3);
+  EXPECT_TRUE(verify_checkpoint(asked, key_.public_key()));
+  EXPECT_EQ(kept.sequence, 3) << "what was only asked for is no entry";
+  append(5, 5);
+  EXPECT_EQ(must(last_audit_entry(db()))->sequence, 5);
+  EXPECT_EQ(must(last_audit_checkpoint(db()))->sequence, 4);
+  EXPECT_EQ(must(last_audit_checkpoint(db()))->at, at_ms(999));
+  EXPECT_TRUE(must(verify_audit(db(), {.keys = {key_.public_key()}, .checkpoints = {asked}})).sound());
 }
 
 TEST_P(Audit, KeepsTheChainWholeUnderTwoWriters) {

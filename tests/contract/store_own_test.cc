@@ -14,6 +14,7 @@
 #include "adapters/sqlite/sqlite.h"
 #include "record/audit.h"
 #include "store_fixture.h"
+#include "../support/counting_random.h"
 
 #ifdef PRUNELLA_POSTGRES
 #include "adapters/postgres/postgres.h"
@@ -22,7 +23,7 @@
 namespace prunella::contract {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 const Statement kCreate{"test.create", "CREATE TABLE things (id BIGINT NOT NULL PRIMARY KEY, word TEXT)"};
 const Statement kInsert{"test.insert", "INSERT INTO things (id, word) VALUES ($1, $2)"};
@@ -30,7 +31,7 @@ const Statement kIds{"test.ids", "SELECT id FROM things ORDER BY id"};
 
 // --- SQLite -------------------------------------------------------------------------------------------------------------------
 
-class SqliteStore : public testing::Test {
+class SqliteStore : public ::testing::Test {
  protected:
   std::filesystem::path file() const { return folder_.path() / "prunella.db"; }
   TemporaryFolder folder_;
@@ -201,16 +202,6 @@ TEST_F(SqliteStore, RefusesFractionsAndBlobs) {
 
 // --- the second verifier ------------------------------------------------------------------------------------------------------
 
-class SeedRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (auto& b : out) b = static_cast<std::byte>(next_++);
-  }
-
- private:
-  unsigned char next_ = 1;
-};
-
 struct Said {
   int code;
   std::string text;
@@ -264,7 +255,7 @@ class SecondVerifier : public SqliteStore {
   Said verify(const std::string& arguments) { return run_python(kTools + "prunella_verify.py" + arguments); }
   void tamper(const char* sql) { ASSERT_GT(must(db_->run({"test.tamper", sql})).affected(), 0); }
 
-  SeedRandom random_;
+  testing::CountingRandom random_;
   PrivateKey key_ = PrivateKey::generate(random_);
   std::unique_ptr<SqliteConnection> db_;
   std::string export_, checkpoints_, trust_;
@@ -314,7 +305,7 @@ TEST_F(SecondVerifier, SaysWhenItCannotJudge) {
 
 #ifdef PRUNELLA_POSTGRES
 
-class PostgresStore : public testing::Test {
+class PostgresStore : public ::testing::Test {
  protected:
   void SetUp() override {
     auto kind = postgres();
@@ -422,7 +413,7 @@ TEST(PostgresOpen, NeverShowsThePassword) {
        {"postgresql://u:hunter2@[::1/x", "host=/nowhere password=hunter2", "host=/nowhere password='hunter2"}) {
     auto failed = PostgresConnection::open(conninfo);
     ASSERT_FALSE(failed);
-    EXPECT_THAT(failed.error().text(), testing::Not(HasSubstr("hunter2")));
+    EXPECT_THAT(failed.error().text(), ::testing::Not(HasSubstr("hunter2")));
   }
 }
 

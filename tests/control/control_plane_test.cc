@@ -10,13 +10,12 @@ using std::chrono::seconds;
 class Fleet : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto opened = SqliteConnection::open(":memory:");
+    auto opened = store_in_memory(now_);
     ASSERT_TRUE(opened) << opened.error().text();
     sqlite_ = *std::move(opened);
-    ASSERT_TRUE(migrate(*sqlite_, now_));
     store_ = std::make_unique<MortalStore>(*sqlite_);
     restart();
-    auto trust = plane_->set_trust(admin_, {"example", {operator_.public_key()}, 1}, now_);
+    auto trust = plane_->set_trust(admin_, keys_.trust(), now_);
     ASSERT_TRUE(trust) << trust.error().text();
     ASSERT_TRUE(set_policy(1));
   }
@@ -24,24 +23,13 @@ class Fleet : public ::testing::Test {
   void restart() {
     plane_.reset();
     store_->live_on();
-    plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, director_, recorder_},
+    plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, keys_.director, keys_.recorder},
                                             ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30)}, nullptr);
     auto started = plane_->start("test", now_);
     ASSERT_TRUE(started) << started.error().text();
   }
 
-  Result<TrustView> set_policy(std::uint64_t serial, std::uint32_t approvals = 1) {
-    ExecutorPolicy policy;
-    policy.serial = serial;
-    policy.organisation = "example";
-    policy.issued = now_;
-    policy.expires = now_ + std::chrono::hours(24 * 90);
-    policy.directors = {director_.public_key()};
-    policy.approvers = {{"ada", ada_.public_key()}, {"bob", bob_.public_key()}};
-    policy.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, approvals}, {ActionKind::kDpkgRepair, {"*"}, {"*"}, approvals}};
-    policy.budget = {10, 10};
-    return plane_->set_policy(admin_, sign_envelope(kExecutorPolicyType, to_canonical_text(policy), operator_), now_);
-  }
+  Result<TrustView> set_policy(std::uint64_t serial, std::uint32_t approvals = 1) { return plane_->set_policy(admin_, keys_.policy(serial, now_, approvals), now_); }
 
   Result<EnrollAnswer> enroll(const std::string& name, std::map<std::string, std::string> labels = {}) {
     EnrolmentTokenRequest request;
@@ -62,9 +50,8 @@ class Fleet : public ::testing::Test {
     }
   }
 
-  Envelope approval(const PlanView& plan, const PrivateKey& key, std::string name) {
-    Approval approval{1, plan.id, plan.digest, std::move(name), now_, now_ + std::chrono::hours(4)};
-    return sign_envelope(kApprovalType, to_canonical_text(approval), key);
+  Result<PlanView> approve(const PlanView& plan, const PrivateKey& key, std::string name) {
+    return plane_->approve(admin_, plan.id, Signers::approval(plan, key, std::move(name), now_), now_);
   }
 
   Result<PlanView> make_plan() {
@@ -76,11 +63,21 @@ class Fleet : public ::testing::Test {
   }
 
   Order order_in(const Envelope& envelope) {
-    auto payload = open_envelope(envelope, kOrderType, {director_.public_key()}, 1);
-    EXPECT_TRUE(payload);
-    auto order = from_json_text<Order>(*payload);
+    auto order = keys_.order_in(envelope);
     EXPECT_TRUE(order) << order.error().text();
     return *std::move(order);
+  }
+
+  /// Adds hosts and starts a rollout over them. Gives the canary's order: that is the first host, by its label.
+  Order start_rollout(int hosts) {
+    add_hosts(hosts);
+    auto plan = make_plan();
+    EXPECT_TRUE(plan) << plan.error().text();
+    EXPECT_TRUE(approve(*plan, keys_.ada, "ada"));
+    auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+    EXPECT_TRUE(started) << started.error().text();
+    rollout_ = started->rollout.id;
+    return order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
   }
 
   RunOutcome outcome_of(const Order& order, RunState state) {
@@ -98,7 +95,7 @@ class Fleet : public ::testing::Test {
   }
 
   std::optional<AuditVerdict> audit_verdict() {
-    auto verdict = verify_audit(*sqlite_, {.keys = {recorder_.public_key()}});
+    auto verdict = verify_audit(*sqlite_, {.keys = {keys_.recorder.public_key()}});
     if (!verdict) return std::nullopt;
     return *verdict;
   }
@@ -106,19 +103,20 @@ class Fleet : public ::testing::Test {
   Instant now_ = *parse_rfc3339("2026-11-24T03:00:00Z");
   SeededRandom random_{7};
   PaperIssuer issuer_;
-  PrivateKey director_ = test_key(1), recorder_ = test_key(2), operator_ = test_key(3), ada_ = test_key(4), bob_ = test_key(5);
+  Signers keys_;
   Caller admin_{"token:test", "t", {Scope::kAdmin}};
   std::unique_ptr<SqliteConnection> sqlite_;
   std::unique_ptr<MortalStore> store_;
   std::unique_ptr<ControlPlane> plane_;
   std::vector<PlayedHost> hosts_;
+  RolloutId rollout_;
   std::string last_token_;
 };
 
 TEST_F(Fleet, AnEnrolmentTokenWorksOnceInTimeAndHereOnly) {
   auto answer = enroll("web-1");
   ASSERT_TRUE(answer) << answer.error().text();
-  EXPECT_EQ(answer->operators.front(), operator_.public_key());
+  EXPECT_EQ(answer->operators.front(), keys_.operators.public_key());
   auto refusal = [&](const std::string& token, const std::string& name = "web-2") {
     auto refused = plane_->enroll({token, name, "csr", "0"}, "192.0.2.1", now_);
     return refused ? "" : refused.error().text();
@@ -135,6 +133,47 @@ TEST_F(Fleet, AnEnrolmentTokenWorksOnceInTimeAndHereOnly) {
   EXPECT_NE(refusal(*named->secret, "web-9").find("'db-1'"), std::string::npos);
   auto page = plane_->hosts(admin_, "all", {"", 10}, now_);
   EXPECT_EQ(page->items.size(), 1u);
+}
+
+TEST_F(Fleet, AskingForACheckpointSignsTheLogsEndAndWritesNothing) {
+  Caller reader{"token:r", "r", {Scope::kRead}};
+  auto before = audit_verdict();
+
+  auto first = plane_->checkpoint(reader, now_);
+  auto second = plane_->checkpoint(reader, now_);
+
+  ASSERT_TRUE(first) << first.error().text();
+  EXPECT_TRUE(verify_checkpoint(*first, keys_.recorder.public_key()));
+  EXPECT_EQ(first->sequence, before->last_sequence);
+  EXPECT_EQ(first->hash, before->last_hash);
+  EXPECT_EQ(*second, *first);
+  EXPECT_EQ(audit_verdict()->last_sequence, before->last_sequence);
+}
+
+TEST_F(Fleet, SignsItsLogEachDayWithNewEntriesAndEachThousand) {
+  auto tick_in = [&](Duration wait) {
+    now_ += wait;
+    auto ticked = plane_->tick(now_);
+    EXPECT_TRUE(ticked) << ticked.error().text();
+    return audit_verdict()->checkpoints;
+  };
+  auto note_some = [&, address = 0](std::int64_t count) mutable {
+    for (std::int64_t i = 0; i < count; ++i) plane_->refused_connection("client " + std::to_string(++address), "no certificate", now_);
+  };
+  EXPECT_EQ(tick_in(seconds(1)), 1) << "a log without any gets its first";
+  EXPECT_EQ(tick_in(kCheckpointInterval * 3), 1) << "nothing new: nothing to sign";
+  note_some(1);
+  EXPECT_EQ(tick_in(seconds(1)), 2) << "the last one was days ago";
+  note_some(1);
+  EXPECT_EQ(tick_in(kCheckpointInterval - seconds(1)), 2);
+  EXPECT_EQ(tick_in(seconds(1)), 3);
+  note_some(1);
+  EXPECT_EQ(tick_in(-kCheckpointInterval), 4) << "the clock went back";
+  note_some(1);
+  EXPECT_EQ(tick_in(seconds(1)), 4);
+  note_some(kCheckpointEntries);
+  EXPECT_EQ(tick_in(seconds(1)), 5);
+  EXPECT_TRUE(audit_verdict()->sound());
 }
 
 TEST_F(Fleet, ARevokedHostIsNotHeard) {
@@ -190,6 +229,64 @@ TEST_F(Fleet, AGapIsSeenAndHealedByTheWholeSection) {
   EXPECT_EQ(answer->resync, std::vector<std::string>{"packages"});
 }
 
+TEST_F(Fleet, TakesWhatANewerAgentSaysBeyondWhatWeKnow) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  PackageFacts packages = *sick_facts(now_).packages->value;
+  packages.packages[0].version = "3.0.12-1";
+  Json section = to_json(sensed(packages, now_));
+  section["new"] = Json(1);
+  section["value"]["new"] = Json(1);
+  (*section["value"]["packages"].as_array())[0]["new"] = Json(1);
+  Json notice = to_json(Notice{"events-dropped", "two of them", now_});
+  notice["new"] = Json(1);
+
+  auto answer = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, section, now_), host.event("runs", kEventNotice, notice, now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.12-1");
+
+  // Its digest of the list is one that we can't compute: each change brings the whole list.
+  packages.packages[0].version = "3.0.13-1";
+  (*section["value"]["packages"].as_array())[0]["version"] = Json("3.0.13-1");
+  Json delta = to_json(PackagesDelta{packages.packages, {}, false, now_, sha256(to_canonical(section["value"]))});
+  (*delta["changed"].as_array())[0]["new"] = Json(1);
+  answer = plane_->receive(host.id(), host.report({host.event("packages", kEventPackagesDelta, delta, now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->resync, std::vector<std::string>{"packages"});
+  answer = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, section, now_)}, now_), now_);
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.packages->value->packages[0].version, "3.0.13-1");
+}
+
+TEST_F(Fleet, ASectionThatWeDoNotKnowIsNumberedAndTheRestOfTheReportTaken) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  HostFacts facts = sick_facts(now_);
+  facts.units->value->units[0].active = "failed";
+  auto events = {host.event("sockets", kEventSection, Json(Json::Object{{"value", Json(1)}}), now_), host.event("units", kEventSection, to_json(*facts.units), now_)};
+
+  auto answer = plane_->receive(host.id(), host.report(events, now_), now_);
+
+  ASSERT_TRUE(answer) << answer.error().text();
+  EXPECT_EQ(answer->received["sockets"], 1u);
+  EXPECT_TRUE(answer->resync.empty());
+  EXPECT_EQ(plane_->host(admin_, host.id(), now_)->facts.units->value->units[0].active, "failed");
+}
+
+TEST_F(Fleet, ANewerAgentsReportIsStillReadStrictlyInWhatWeKnow) {
+  add_hosts(1);
+  PlayedHost& host = hosts_[0];
+  Json section = to_json(sensed(*sick_facts(now_).packages->value, now_));
+  section["new"] = Json(1);
+  (*section["value"]["packages"].as_array())[0]["version"] = Json(3);
+  auto refused = plane_->receive(host.id(), host.report({host.event("packages", kEventSection, section, now_)}, now_), now_);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind(), ErrorKind::kInvalidInput);
+  EXPECT_EQ(refused.error().text(), "the section packages: value: packages: [0]: version: expected a text, got a whole number 3");
+}
+
 TEST_F(Fleet, ARepeatedReportChangesNothing) {
   add_hosts(1);
   Report report = hosts_[0].all_sections(sick_facts(now_ + seconds(1)), now_);
@@ -197,6 +294,36 @@ TEST_F(Fleet, ARepeatedReportChangesNothing) {
   auto before = audit_verdict()->entries;
   ASSERT_TRUE(plane_->receive(hosts_[0].id(), report, now_));
   EXPECT_EQ(audit_verdict()->entries, before);
+}
+
+TEST_F(Fleet, SaysWhetherNoHostMatchesNoneNeedsAnythingOrNoneCanBePlanned) {
+  add_hosts(2);
+  auto refusal = [&](const std::string& selector) {
+    PlanRequest request;
+    request.selector = selector;
+    auto plan = plane_->make_plan(admin_, request, now_);
+    return plan ? Error(ErrorKind::kCorrupt, "there is a plan") : plan.error();
+  };
+  HostFacts cured = sick_facts(now_);
+  cured.updates->value->updates.clear();
+  for (PlayedHost& host : hosts_) ASSERT_TRUE(plane_->receive(host.id(), host.all_sections(cured, now_), now_));
+
+  Error nobody = refusal("host:db-*");
+  Error nothing = refusal("all");
+  now_ += seconds(40);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+  Error unknown = refusal("all");
+
+  EXPECT_EQ(nobody.kind(), ErrorKind::kNotFound);
+  EXPECT_EQ(nobody.type(), kNoHostMatches);
+  EXPECT_NE(nobody.text().find("'host:db-*'"), std::string::npos) << nobody.text();
+  EXPECT_EQ(nothing.kind(), ErrorKind::kConflict);
+  EXPECT_EQ(nothing.type(), kNothingToPlan);
+  EXPECT_TRUE(nothing.text().starts_with("nothing to plan: 2 hosts need nothing; ")) << nothing.text();
+  for (const PlayedHost& host : hosts_) EXPECT_NE(nothing.text().find(host.id().text() + ": no security update is missing"), std::string::npos) << nothing.text();
+  EXPECT_EQ(unknown.kind(), ErrorKind::kConflict);
+  EXPECT_EQ(unknown.type(), kNothingCanBePlanned);
+  EXPECT_TRUE(unknown.text().starts_with("nothing can be planned: 1 of 2 hosts can't be, the others need nothing; " + hosts_[1].id().text() + ": not planned: silent since")) << unknown.text();
 }
 
 TEST_F(Fleet, NothingIsOrderedWithoutEnoughDifferentApprovers) {
@@ -208,29 +335,22 @@ TEST_F(Fleet, NothingIsOrderedWithoutEnoughDifferentApprovers) {
   auto rollout = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
   ASSERT_TRUE(rollout) << rollout.error().text();
   EXPECT_EQ(rollout->rollout.state, RolloutState::kWaitingForApproval);
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_).error().kind(), ErrorKind::kConflict);
-  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, ada_, "bob"), now_).error().kind(), ErrorKind::kDenied);
-  EXPECT_EQ(plane_->approve(admin_, plan->id, approval(*plan, director_, "bob"), now_).error().kind(), ErrorKind::kDenied);
+  ASSERT_TRUE(approve(*plan, keys_.ada, "ada"));
+  EXPECT_EQ(approve(*plan, keys_.ada, "ada").error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(approve(*plan, keys_.ada, "bob").error().kind(), ErrorKind::kDenied);
+  EXPECT_EQ(approve(*plan, keys_.director, "bob").error().kind(), ErrorKind::kDenied);
   EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kWaitingForApproval);
   for (PlayedHost& host : hosts_) EXPECT_TRUE(plane_->directions(host.id(), 0, 2, now_)->orders.empty());
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, bob_, "bob"), now_));
-  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kRunning);
+  ASSERT_TRUE(approve(*plan, keys_.bob, "bob"));
+  auto running = plane_->rollout(admin_, rollout->rollout.id, now_);
+  EXPECT_EQ(running->rollout.state, RolloutState::kRunning);
+  EXPECT_EQ(running->rollout.reason, "the first wave: 0 of 1 host done; " + running->rollout.hosts[0].host.text() + " waits: the host has policy serial 1, the one in force is 2");
 }
 
 TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
-  add_hosts(4);
-  auto plan = make_plan();
-  ASSERT_TRUE(plan) << plan.error().text();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  auto rollout = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
-  ASSERT_TRUE(rollout) << rollout.error().text();
-  // The canary has its label, so it is the first host.
-  auto directions = plane_->directions(hosts_[0].id(), 0, 1, now_);
-  ASSERT_EQ(directions->orders.size(), 1u);
-  Order order = order_in(directions->orders[0]);
+  Order order = start_rollout(4);
   ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kReverted)), now_)}, now_), now_));
-  EXPECT_EQ(plane_->rollout(admin_, rollout->rollout.id, now_)->rollout.state, RolloutState::kStopped);
+  EXPECT_EQ(plane_->rollout(admin_, rollout_, now_)->rollout.state, RolloutState::kStopped);
   for (std::size_t i = 1; i < hosts_.size(); ++i) EXPECT_TRUE(plane_->directions(hosts_[i].id(), 0, 1, now_)->orders.empty());
   EXPECT_TRUE(audit_verdict()->sound());
 }
@@ -240,15 +360,8 @@ class Soak : public Fleet {
  protected:
   void SetUp() override {
     Fleet::SetUp();
-    add_hosts(4);
-    auto plan = make_plan();
-    ASSERT_TRUE(plan) << plan.error().text();
-    ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-    auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
-    ASSERT_TRUE(started) << started.error().text();
-    rollout_ = started->rollout.id;
+    Order order = start_rollout(4);
     PlayedHost& canary = hosts_[0];
-    Order order = order_in(plane_->directions(canary.id(), 0, 1, now_)->orders.at(0));
     now_ += seconds(5);
     ASSERT_TRUE(plane_->receive(canary.id(), canary.report({canary.event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
   }
@@ -274,8 +387,6 @@ class Soak : public Fleet {
     for (int reports = 0; reports < 3; ++reports) canary_reports(sick_facts(now_));
     EXPECT_EQ(others_ordered(), 0u);
   }
-
-  RolloutId rollout_;
 };
 
 TEST_F(Soak, TheNextWaveComesAfterTwoReportsInHealth) {
@@ -318,11 +429,7 @@ TEST_F(Soak, UnitsThatAreNotKnownAreNoHealth) {
 }
 
 TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
-  add_hosts(2);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(2);
   now_ = order.expires + std::chrono::minutes(3);
   ASSERT_TRUE(plane_->tick(now_));
   EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kRefused);
@@ -331,11 +438,7 @@ TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
 }
 
 TEST_F(Fleet, WhatARefusedOrderDidAfterAllCountsAboveTheRefusal) {
-  add_hosts(1);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(1);
   auto tell = [&](RunState state) {
     return plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, state)), now_)}, now_), now_).has_value();
   };
@@ -378,11 +481,7 @@ TEST_F(Fleet, AHostWhoseClockIsTenYearsOffIsFoundAndLosesNoOtherFinding) {
 }
 
 TEST_F(Fleet, TakesALongReasonWhoseCutFallsIntoACharacter) {
-  add_hosts(1);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(1);
   RunOutcome outcome = outcome_of(order, RunState::kReverted);
   outcome.reason = std::string(kAuditSentenceBytesMax - 1, 'a') + "\xc3\xa9 and more";
   Notice notice{"events-dropped", outcome.reason, now_};
@@ -397,11 +496,7 @@ TEST_F(Fleet, TakesALongReasonWhoseCutFallsIntoACharacter) {
 }
 
 TEST_F(Fleet, AStolenHostSpeaksForItselfOnly) {
-  add_hosts(2);
-  auto plan = make_plan();
-  ASSERT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
-  ASSERT_TRUE(plane_->start_rollout(admin_, {plan->id, plan->digest}, now_));
-  Order order = order_in(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.at(0));
+  Order order = start_rollout(2);
   auto forged = plane_->receive(hosts_[1].id(), hosts_[1].report({hosts_[1].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_);
   EXPECT_FALSE(forged);
   RunOutcome claimed = outcome_of(order, RunState::kVerified);
@@ -419,7 +514,7 @@ TEST_F(Fleet, ScopesAreKept) {
   request.selector = "all";
   EXPECT_EQ(plane_->make_plan(reader, request, now_).error().kind(), ErrorKind::kDenied);
   EXPECT_EQ(plane_->add_token(reader, {"x", {Scope::kAdmin}, seconds(3600)}, now_).error().kind(), ErrorKind::kDenied);
-  EXPECT_EQ(plane_->set_trust(admin_, {"example", {ada_.public_key()}, 1}, now_).error().kind(), ErrorKind::kConflict);
+  EXPECT_EQ(plane_->set_trust(admin_, {"example", {keys_.ada.public_key()}, 1}, now_).error().kind(), ErrorKind::kConflict);
   EXPECT_EQ(set_policy(1).error().kind(), ErrorKind::kConflict);
 }
 
@@ -453,7 +548,7 @@ class KilledControlPlane : public Fleet {
     add_hosts(4);
     auto plan = make_plan();
     EXPECT_TRUE(plan);
-    EXPECT_TRUE(plane_->approve(admin_, plan->id, approval(*plan, ada_, "ada"), now_));
+    EXPECT_TRUE(approve(*plan, keys_.ada, "ada"));
     store_->kill_at(first ? *first : 1'000'000);
     std::map<HostId, std::vector<RunId>> done;
     std::map<HostId, std::vector<Event>> unsent;
@@ -485,7 +580,9 @@ class KilledControlPlane : public Fleet {
     for (PlayedHost& host : hosts_) EXPECT_EQ(done[host.id()].size(), 1u) << "kill at " << first.value_or(0);
     auto verdict = audit_verdict();
     EXPECT_TRUE(verdict && verdict->sound());
-    if (first) EXPECT_GT(deaths, 0);
+    if (first) {
+      EXPECT_GT(deaths, 0);
+    }
     return operations;
   }
 };

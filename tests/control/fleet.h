@@ -21,6 +21,43 @@ inline PrivateKey test_key(std::uint8_t number) {
   return PrivateKey(seed);
 }
 
+/// The keys that a control plane works with and is told to trust, and what their holders sign.
+struct Signers {
+  PrivateKey director = test_key(1), recorder = test_key(2), operators = test_key(3), ada = test_key(4), bob = test_key(5);
+
+  OperatorTrust trust() const { return {"example", {operators.public_key()}, 1}; }
+  /// Upgrades and repairs, with so many approvals of ada and bob.
+  Envelope policy(std::uint64_t serial, Instant now, std::uint32_t approvals = 1) const {
+    ExecutorPolicy policy;
+    policy.serial = serial;
+    policy.organisation = "example";
+    policy.issued = now;
+    policy.expires = now + std::chrono::hours(24 * 90);
+    policy.directors = {director.public_key()};
+    policy.approvers = {{"ada", ada.public_key()}, {"bob", bob.public_key()}};
+    policy.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, approvals}, {ActionKind::kDpkgRepair, {"*"}, {"*"}, approvals}};
+    policy.budget = {10, 10};
+    return sign_envelope(kExecutorPolicyType, to_canonical_text(policy), operators);
+  }
+  static Envelope approval(const PlanView& plan, const PrivateKey& key, std::string name, Instant now) {
+    Approval approval{1, plan.id, plan.digest, std::move(name), now, now + std::chrono::hours(4)};
+    return sign_envelope(kApprovalType, to_canonical_text(approval), key);
+  }
+  /// What the director signed.
+  Result<Order> order_in(const Envelope& envelope) const {
+    auto payload = open_envelope(envelope, kOrderType, {director.public_key()}, 1);
+    if (!payload) return std::move(payload).error();
+    return from_json_text<Order>(*payload);
+  }
+};
+
+inline Result<std::unique_ptr<SqliteConnection>> store_in_memory(Instant now) {
+  auto opened = SqliteConnection::open(":memory:");
+  if (!opened) return opened;
+  if (auto migrated = migrate(**opened, now); !migrated) return std::move(migrated).error();
+  return opened;
+}
+
 /// What a host would say: Debian with one security update for openssl, nginx using it.
 inline HostFacts sick_facts(Instant at) {
   HostFacts facts;

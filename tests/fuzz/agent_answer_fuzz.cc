@@ -5,21 +5,12 @@
 #include <string_view>
 
 #include "loop/agent_core.h"
+#include "../support/counting_random.h"
 
 namespace {
 
 using namespace prunella;
 using namespace prunella::agent;
-
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) byte = static_cast<std::byte>(next_++);
-  }
-
- private:
-  std::uint8_t next_ = 0;
-};
 
 Now at(int second) { return {Instant{std::chrono::seconds(1'700'000'000 + second)}, Monotonic{std::chrono::seconds(1000 + second)}}; }
 
@@ -36,7 +27,7 @@ void check_effects(const Effects& effects) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 1) return 0;
   std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
-  CountingRandom random;
+  testing::CountingRandom random;
   CoreSetup setup;
   setup.trust = {HostId("web-1"), "example", {PublicKey{}}, 1};
   setup.instance = "i1";
@@ -46,14 +37,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   feed(SectionSensed{sensed(PackageFacts{}, at(0).wall)}, 0);
   switch (data[0] % 6) {
     case 0:
-      if (auto answer = from_json_text<ReportAnswer>(text)) {
+      if (auto answer = from_json_text<ReportAnswer>(text, {}, UnknownKeys::kIgnore)) {
         feed(ReportAnswered{*answer}, 1);
         feed(Tick{}, 200);
         feed(ReportAnswered{*std::move(answer)}, 201);
       }
       break;
     case 1:
-      if (auto directions = from_json_text<Directions>(text)) {
+      if (auto directions = from_json_text<Directions>(text, {}, UnknownKeys::kIgnore)) {
         feed(ExecutorAnswered{}, 1);
         feed(DirectionsReceived{*directions}, 2);
         feed(DirectionsReceived{*std::move(directions)}, 3);
@@ -73,8 +64,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         feed(Tick{}, 200);
       }
       break;
-    case 3: (void)from_json_text<EnrollAnswer>(text); break;
-    case 4: (void)from_json_text<RenewAnswer>(text); break;
+    case 3: (void)from_json_text<EnrollAnswer>(text, {}, UnknownKeys::kIgnore); break;
+    case 4: (void)from_json_text<RenewAnswer>(text, {}, UnknownKeys::kIgnore); break;
     case 5:
       // An order as it comes in an envelope: what it says is read before anyone has checked who signed it.
       feed(ExecutorAnswered{}, 1);

@@ -11,10 +11,12 @@ using namespace prunella::fuzz;
 
 /// "!approval JSON" and "!policy JSON": the envelope that a right key makes of it, so that what lies behind the signature is reached.
 std::string body_of(const ControlWorld& world, std::string_view text) {
-  for (auto [mark, type, key] : {std::tuple(std::string_view("!approval "), kApprovalType, &world.ada), std::tuple(std::string_view("!policy "), kExecutorPolicyType, &world.operator_key)})
+  for (auto [mark, type, key] : {std::tuple(std::string_view("!approval "), kApprovalType, &world.keys.ada), std::tuple(std::string_view("!policy "), kExecutorPolicyType, &world.keys.operators)})
     if (text.starts_with(mark)) return to_canonical_text(sign_envelope(type, text.substr(mark.size()), *key));
   return std::string(text);
 }
+
+std::int64_t last_entry(const ControlWorld& world) { return ControlWorld::must(last_audit_entry(*world.store)).value().sequence; }
 
 void check_answer(const ControlWorld& world, const HttpRequest& request, const HttpResponse& response) {
   constexpr std::size_t kAnswerMax = 4 << 20;  // this world is small
@@ -57,7 +59,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   world.rewind();
   static const control::Advertised server{"https://control.example:8443", "pin"};
   control::Call call{*world.plane, world.admin, request, found.path, world.now, server};
+  std::int64_t before = last_entry(world);
   check_answer(world, request, found.route->handle(call));
+  if (request.method == "GET") check(last_entry(world) == before, "a request that asks adds nothing to the audit log either");
   // A token that may nothing gets nothing.
   world.rewind();
   Caller nobody{"token:nobody", "n", {}};

@@ -9,25 +9,16 @@
 #include "adapters/http/ca.h"
 #include "base/check.h"
 #include "base/encoding.h"
+#include "../support/counting_random.h"
 
 namespace {
 
 using namespace prunella;
 
-class Counting : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) byte = static_cast<std::byte>(++count_);
-  }
-
- private:
-  unsigned count_ = 0;
-};
-
 const Instant kNow = Instant(std::chrono::sys_days(std::chrono::year(2026) / 11 / 24));
 
 const CertificateAuthority& authority() {
-  static Counting random;
+  static testing::CountingRandom random;
   static const CertificateAuthority made =
       CertificateAuthority::load(make_authority("Fuzz CA", kNow, kAuthorityLifetime, random).value()).value();
   return made;
@@ -40,7 +31,7 @@ std::string wrap(std::string_view label, BytesView der) {
 }
 
 void try_request(std::string_view pem) {
-  Counting random;
+  testing::CountingRandom random;
   auto issued = authority().issue_client(pem, "web-1", kNow, kHostLifetime, random);
   check(issued.has_value() == check_request(pem).has_value(), "only a good request is issued a certificate");
   if (!issued) return;

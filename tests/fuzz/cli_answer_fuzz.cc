@@ -9,6 +9,8 @@
 
 #include "adapters/http/problem.h"
 #include "apps/cli/program.h"
+#include "../support/counting_random.h"
+#include "../support/stepping_clock.h"
 #include "properties.h"
 
 namespace {
@@ -49,24 +51,6 @@ class HostileApi : public ApiClient {
   std::size_t& requests_;
 };
 
-class SteppingClock : public Clock {
- public:
-  Instant now() override { return *parse_rfc3339("2026-11-24T10:00:00.000Z") + std::chrono::milliseconds(steady_); }
-  Monotonic steady() override { return Monotonic(std::chrono::milliseconds(steady_ += 100)); }
-
- private:
-  std::int64_t steady_ = 0;
-};
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) byte = static_cast<std::byte>(++count_);
-  }
-
- private:
-  int count_ = 0;
-};
-
 /// A configuration of its own, with the approver's key so that approvals come to their end. Gone when the program ends.
 class Folder {
  public:
@@ -78,7 +62,7 @@ class Folder {
     contexts.current = "lab";
     contexts.contexts["lab"] = {"https://10.0.0.1:8443", std::nullopt, std::string(64, 'a'), "prunella_x_y_z"};
     ConfigDir config(path);
-    CountingRandom random;
+    testing::CountingRandom random;
     check(config.save(contexts).has_value() && config.make_key("approver.key", random).has_value(), "a configuration");
   }
   ~Folder() {
@@ -139,8 +123,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   std::ostringstream out, err;
   std::istringstream in("no\n");
-  SteppingClock clock;
-  CountingRandom random;
+  testing::SteppingClock clock(*parse_rfc3339("2026-11-24T10:00:00.000Z"));
+  testing::CountingRandom random;
   std::size_t requests = 0;
   Environment environment{out, err, in, false, false, 100, {{"PRUNELLA_CONFIG_DIR", folder.path}, {"USER", "ada"}}, clock, random, {}, {}};
   std::string_view body = text_of(data + 2, size - 2);

@@ -77,26 +77,22 @@ class RewoundStore : public SqlConnection {
 class ControlWorld {
  public:
   ControlWorld() {
-    auto opened = SqliteConnection::open(":memory:");
-    check(opened.has_value(), "a store in memory");
-    sqlite_ = *std::move(opened);
-    check(migrate(*sqlite_, now).has_value(), "the schema");
+    sqlite_ = must(testing::store_in_memory(now));
     store = std::make_unique<RewoundStore>(*sqlite_);
     store->hold();
     restart();
-    must(plane->set_trust(admin, {"example", {operator_key.public_key()}, 1}, now));
-    must(plane->set_policy(admin, sign_envelope(kExecutorPolicyType, to_canonical_text(policy(1)), operator_key), now));
+    must(plane->set_trust(admin, keys.trust(), now));
+    must(plane->set_policy(admin, keys.policy(1, now), now));
     add_host();
     PlanRequest request;
     request.selector = "all";
     request.waves = std::vector<std::string>{"1", "100%"};
     plan_view = must(plane->make_plan(admin, request, now));
-    must(plane->approve(admin, plan_view.id, approval(plan_view), now));
+    must(plane->approve(admin, plan_view.id, keys.approval(plan_view, keys.ada, "ada", now), now));
     rollout = must(plane->start_rollout(admin, {plan_view.id, plan_view.digest}, now)).rollout.id;
     Directions directions = must(plane->directions(host, 0, 0, now));
     check(directions.orders.size() == 1, "an order waits");
-    auto payload = open_envelope(directions.orders[0], kOrderType, {director.public_key()}, 1);
-    order = must(from_json_text<Order>(*payload));
+    order = must(keys.order_in(directions.orders[0]));
     spare_plan = must(plane->make_plan(admin, request, now));
     enrolment_token = *must(plane->add_enrolment_token(admin, {}, now)).secret;
     EnrolmentTokenRequest for_one;
@@ -148,24 +144,6 @@ class ControlWorld {
     return out;
   }
 
-  Envelope approval(const PlanView& plan) const {
-    Approval signed_by_ada{1, plan.id, plan.digest, "ada", now, now + std::chrono::hours(4)};
-    return sign_envelope(kApprovalType, to_canonical_text(signed_by_ada), ada);
-  }
-
-  ExecutorPolicy policy(std::uint64_t serial) const {
-    ExecutorPolicy made;
-    made.serial = serial;
-    made.organisation = "example";
-    made.issued = now;
-    made.expires = now + std::chrono::hours(24 * 90);
-    made.directors = {director.public_key()};
-    made.approvers = {{"ada", ada.public_key()}, {"bob", bob.public_key()}};
-    made.rules = {{ActionKind::kPackageTransaction, {"*"}, {"*"}, 1}, {ActionKind::kDpkgRepair, {"*"}, {"*"}, 1}};
-    made.budget = {10, 10};
-    return made;
-  }
-
   template <class T>
   static T must(Result<T> result) {
     if (!result) std::fprintf(stderr, "%s\n", result.error().text().c_str());
@@ -173,8 +151,7 @@ class ControlWorld {
   }
 
   const Instant now = *parse_rfc3339("2026-11-24T03:00:00Z");
-  const PrivateKey director = testing::test_key(1), recorder = testing::test_key(2), operator_key = testing::test_key(3), ada = testing::test_key(4),
-                   bob = testing::test_key(5);
+  const testing::Signers keys;
   const Caller admin{"token:test", "t", {Scope::kAdmin}};
   std::unique_ptr<RewoundStore> store;
   std::unique_ptr<ControlPlane> plane;
@@ -187,7 +164,7 @@ class ControlWorld {
  private:
   void restart() {
     random_.emplace(starts_++ == 0 ? 7u : 8u);  // the same for every input
-    plane = std::make_unique<ControlPlane>(ControlPlane::Ports{*store, *random_, issuer_, director, recorder}, ControlOptions{}, nullptr);
+    plane = std::make_unique<ControlPlane>(ControlPlane::Ports{*store, *random_, issuer_, keys.director, keys.recorder}, ControlOptions{}, nullptr);
     check(plane->start("fuzz", now).has_value(), "starting");
   }
   void add_host() {

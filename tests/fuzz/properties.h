@@ -40,8 +40,8 @@ inline void collect_keys(const Json& json, std::set<std::string>& into) {
 /// Reads `text` as a T. What is read is written and read again as the same; what is refused is refused with its place: the line
 /// when it's no JSON, and otherwise the field, the place in a list, or the type that is wrong.
 template <class T>
-Result<T> read_back(std::string_view text, JsonLimits limits = {}) {
-  auto value = from_json_text<T>(text, limits);
+Result<T> read_back(std::string_view text, JsonLimits limits = {}, UnknownKeys unknown = UnknownKeys::kRefuse) {
+  auto value = from_json_text<T>(text, limits, unknown);
   if (value) {
     std::string written = to_canonical_text(*value);
     auto again = from_json_text<T>(written, {.bytes_max = written.size() + 1, .depth_max = limits.depth_max + 1});

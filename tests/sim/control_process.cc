@@ -96,10 +96,10 @@ void ControlProcess::tick() {
 // ---- what the oracle is told -------------------------------------------------------------------------------------------------
 
 void ControlProcess::look_at_run(const RunId& id) {
-  if (outcomes_seen_.contains(id)) return;
   auto run = truth_->run(id);
   if (!run || !run->outcome) return;
-  outcomes_seen_.insert(id);
+  // Twice when what was done after all came after a refusal.
+  if (auto [seen, is_new] = outcomes_seen_.try_emplace(id, run->state); !is_new && std::exchange(seen->second, run->state) == run->state) return;
   say(id.text() + " of " + run->host.text() + " is known to be " + std::string(to_text(run->state)));
   around_.oracle.outcome_stored(number_of(run->host), *run->outcome);
 }

@@ -96,7 +96,7 @@ class ControlProcess {
   std::vector<HostId> hosts_;
   std::map<HostId, std::size_t> numbers_;
   std::vector<std::uint64_t> orders_seen_;
-  std::set<RunId> outcomes_seen_;
+  std::map<RunId, RunState> outcomes_seen_;
   std::set<RolloutId> rollouts_seen_;
   std::vector<Envelope> captured_;
 };

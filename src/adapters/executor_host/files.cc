@@ -301,17 +301,20 @@ void HostRunFiles::clear(const RunId& run) {
 }
 
 Result<std::string> HostJournalFile::read_all() {
-  auto text = read_file(root_, path_, kJournalBytesMax + 1);
+  auto text = read_file(root_, path_, kJournalBytesMax + kJournalAheadBytes + 1);
   if (!text && text.error().kind() == ErrorKind::kNotFound) return std::string();
+  if (text) text->erase(text->find_last_not_of('\0') + 1);
   return text;
 }
 
 Status HostJournalFile::append(std::string_view bytes) {
   if (!fd_) {
-    auto fd = root_.open_at(path_, O_WRONLY | O_APPEND | O_NOFOLLOW);
+    auto fd = root_.open_at(path_, O_WRONLY | O_NOFOLLOW);
     if (!fd) return std::move(fd).error();
+    if (::lseek(fd->get(), static_cast<off_t>(end_), SEEK_SET) < 0) return system_error(path_, errno);
     fd_ = *std::move(fd);
   }
+  end_ += bytes.size();
   return write_fd(fd_.get(), bytes);
 }
 
@@ -325,7 +328,8 @@ Status HostPolicyStore::replace(std::string_view text) { return replace_file(roo
 
 Status HostJournalFile::replace(std::string_view bytes) {
   fd_ = Fd();
-  return replace_file(root_, path_, bytes);
+  end_ = bytes.size();
+  return replace_file(root_, path_, std::string(bytes) + std::string(kJournalAheadBytes, '\0'));
 }
 
 }  // namespace prunella

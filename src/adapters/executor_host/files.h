@@ -50,6 +50,9 @@ class HostRunFiles : public RunFiles {
   ExecutorPaths paths_;
 };
 
+/// Behind what was appended lie zeros, written ahead: a record then changes blocks that the file has already, so that a sync need not
+/// wait for the filesystem's own journal (half the time on ext4), and a full disk has room for the records of the run that is open.
+/// No record ends with a zero byte, as each ends with its JSON's brace.
 class HostJournalFile : public JournalFile {
  public:
   HostJournalFile(const HostRoot& root, const ExecutorPaths& paths) : root_(root), path_(paths.state + "/journal") {}
@@ -61,8 +64,11 @@ class HostJournalFile : public JournalFile {
  private:
   const HostRoot& root_;
   std::string path_;
+  std::size_t end_ = 0;  ///< of what was appended
   Fd fd_;
 };
+/// 256 KiB: a run of restarts has 12 KB, one of 20 packages 30 KB; beyond it the file grows as files do.
+inline constexpr std::size_t kJournalAheadBytes = 256u << 10;
 
 class HostPolicyStore : public PolicyStore {
  public:

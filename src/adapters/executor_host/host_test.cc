@@ -144,6 +144,46 @@ TEST_F(Host, JournalFileAppendsAndReplaces) {
   EXPECT_EQ(*file.read_all(), "three!");
 }
 
+TEST_F(Host, JournalRecordsFillWhatWasWrittenAheadAndATearIsStillOne) {
+  HostJournalFile file(*root_, paths_);
+  Instant now = *parse_rfc3339("2026-11-24T04:00:00Z");
+  Journal journal = *Journal::open(file, now);
+  fs::path path = directory_ / "var/lib/state/journal";
+  auto size = fs::file_size(path);
+  std::size_t whole = 0;
+  for (std::uint64_t number = 1; number <= 2; ++number) {
+    whole = file.read_all()->size();
+    JournalRecord record;
+    record.at = now;
+    record.accepted.emplace();
+    record.accepted->run = RunId("RUN-" + std::to_string(number));
+    record.accepted->host = record.accepted->plan.host = HostId("web-1");
+    record.accepted->cause = std::string(2000, 'x');
+    record.accepted->sequence = number;
+    ASSERT_TRUE(journal.write(record));
+    JournalRecord outcome;
+    outcome.at = now;
+    outcome.outcome.emplace();
+    outcome.outcome->run = record.accepted->run;
+    outcome.outcome->host = HostId("web-1");
+    if (number == 1) {
+      ASSERT_TRUE(journal.write(outcome));
+    }
+  }
+  EXPECT_EQ(fs::file_size(path), size) << "else each sync waits for the file's new length";
+  // The power goes while the second acceptance is written: its end never reached the disk.
+  std::fstream disk(path, std::ios::in | std::ios::out | std::ios::binary);
+  disk.seekp(static_cast<std::streamoff>(whole + 700));
+  disk << std::string(file.read_all()->size() - whole - 700, '\0');
+  disk.close();
+  HostJournalFile after(*root_, paths_);
+  auto opened = Journal::open(after, now);
+  ASSERT_TRUE(opened) << opened.error().text();
+  EXPECT_TRUE(opened->torn());
+  EXPECT_EQ(opened->state().memory.last_sequence, 1u);
+  EXPECT_EQ(opened->state().outcomes.size(), 1u);
+}
+
 TEST_F(Host, PathsFollowDiversions) {
   DpkgTool dpkg(*root_, paths_);
   write("/var/lib/dpkg/info/tool.list", "/.\n/usr\n/usr/bin/tool\n");

@@ -43,7 +43,7 @@ class Connection {
       connection.fd_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
       if (!connection.fd_) return system_error("a socket to systemd", errno);
       if (::connect(connection.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) break;
-      if ((errno != ECONNREFUSED && errno != EINTR) || connection.clock_.steady() >= until) return system_error("connecting to systemd at " + path, errno);
+      if ((errno != ECONNREFUSED && errno != EINTR) || connection.clock_.steady() >= until) return unavailable(system_error("connecting to systemd at " + path, errno).text());
       ::poll(nullptr, 0, 20);
     }
     if (auto agreed = connection.authenticate(); !agreed) return std::move(agreed).error();

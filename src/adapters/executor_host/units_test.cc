@@ -246,6 +246,7 @@ TEST(SystemdTool, ASystemdThatIsAwayIsSaidWithItsSocket) {
   auto done = tool.restart("web.service", watch_for(std::chrono::seconds(20)));
 
   ASSERT_FALSE(units || done);
+  EXPECT_EQ(units.error().kind(), ErrorKind::kUnavailable);
   EXPECT_THAT(units.error().text(), HasSubstr("/nonexistent/private"));
 }
 

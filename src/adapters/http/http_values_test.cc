@@ -110,6 +110,20 @@ TEST(Problem, ComesBackAsTheSameError) {
   }
 }
 
+TEST(Problem, CarriesTheTypeOfAnErrorThatHasOne) {
+  HttpResponse response = problem(conflict("3 hosts need nothing").of_type("nothing-to-plan"));
+
+  auto body = parse_json(response.body.substr(0, response.body.size() - 1));
+  ASSERT_TRUE(body);
+  EXPECT_EQ(*body->find("type")->as_string(), "/problems/nothing-to-plan");
+  EXPECT_EQ(*body->find("title")->as_string(), "nothing to plan");
+  EXPECT_EQ(*body->find("status")->as_int(), 409);
+  EXPECT_EQ(to_error(response).type(), "nothing-to-plan");
+  EXPECT_EQ(to_error(problem(conflict("why"))).type(), "");
+  response.body = R"({"type":"https://elsewhere.example/x","detail":"why"})";
+  EXPECT_EQ(to_error(response).type(), "") << "a type of someone else's";
+}
+
 TEST(Problem, StaysJsonWhateverTheTextHolds) {
   HttpResponse response = problem(invalid_input(std::string("\xff\xfe \"\n") + std::string(10'000, 'x')));
 

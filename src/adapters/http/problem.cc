@@ -1,5 +1,7 @@
 #include "adapters/http/problem.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/text.h"
 
@@ -18,9 +20,12 @@ std::string utf8_or_question_marks(std::string_view text) {
   return out;
 }
 
-HttpResponse make(int status, std::string_view title, std::string_view detail) {
+constexpr std::string_view kNoType = "about:blank";
+constexpr std::string_view kTypes = "/problems/";  // the whole path, as RFC 9457 section 3.1.1 wants where there is no host to name
+
+HttpResponse make(int status, std::string_view title, std::string_view detail, const std::string& type = std::string(kNoType)) {
   Json body{Json::Object{}};
-  body["type"] = "about:blank";
+  body["type"] = type;
   body["title"] = title;
   body["status"] = status;
   body["detail"] = utf8_or_question_marks(detail);
@@ -67,20 +72,29 @@ int http_status(ErrorKind kind) {
   return 500;
 }
 
-HttpResponse problem(const Error& error) { return make(http_status(error.kind()), to_text(error.kind()), error.text()); }
+HttpResponse problem(const Error& error) {
+  int status = http_status(error.kind());
+  if (error.type().empty()) return make(status, to_text(error.kind()), error.text());
+  std::string title = error.type();
+  std::ranges::replace(title, '-', ' ');
+  return make(status, title, error.text(), std::string(kTypes) + error.type());
+}
 
 HttpResponse problem(int status, std::string_view detail) { return make(status, reason_phrase(status), detail); }
 
 Error to_error(const HttpResponse& response) {
   std::string text = "the server answered " + std::to_string(response.status) + " " + std::string(reason_phrase(response.status));
-  const std::string* type = response.headers.find("Content-Type");
-  if (type && type->starts_with("application/problem+json")) {
+  std::string type;
+  const std::string* media_type = response.headers.find("Content-Type");
+  if (media_type && media_type->starts_with("application/problem+json")) {
     if (auto body = parse_json(response.body)) {
       const Json* detail = body->find("detail");
       if (detail && detail->as_string() && !detail->as_string()->empty()) text = *detail->as_string();
+      const Json* uri = body->find("type");
+      if (uri && uri->as_string() && uri->as_string()->starts_with(kTypes)) type = uri->as_string()->substr(kTypes.size());
     }
   }
-  return {kind_of(response.status), std::move(text)};
+  return Error(kind_of(response.status), std::move(text)).of_type(type);
 }
 
 }  // namespace prunella

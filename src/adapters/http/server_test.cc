@@ -20,7 +20,7 @@
 namespace prunella {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 using testing_http::Authority;
 using testing_http::eventually;
 using testing_http::Inbox;
@@ -121,7 +121,7 @@ class RawClient {
   std::unique_ptr<tls::Session> session_;
 };
 
-class Server : public testing::Test {
+class Server : public ::testing::Test {
  protected:
   void start(HttpHandler handler = echo) {
     KeyAndCertificate pair = authority.server();

@@ -14,25 +14,11 @@
 
 #include "adapters/http/ca.h"
 #include "adapters/http/server.h"
+#include "../tests/support/seeded_random.h"
 
 namespace prunella::testing_http {
 
-/// A generator with a seed (splitmix64), so that a failing test fails again.
-class SeededRandom : public Random {
- public:
-  explicit SeededRandom(std::uint64_t seed) : state_(seed) {}
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) {
-      std::uint64_t z = (state_ += 0x9e3779b97f4a7c15u);
-      z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-      z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-      byte = static_cast<std::byte>(z ^ (z >> 31));
-    }
-  }
-
- private:
-  std::uint64_t state_;
-};
+using testing::SeededRandom;
 
 inline Instant wall_now() { return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now()); }
 

@@ -77,7 +77,7 @@ Result<EnrollAnswer> ask(const EnrolOptions& options, const ServerAddress& addre
     return denied("TLS with " + options.server + " was refused: " + response.error().text() + " (is --ca-sha256 from this control plane?)");
   if (!response) return std::move(response).error().during("asking " + options.server);
   if (response->status != 200) return to_error(*response).during(options.server + " refuses to enrol this host");
-  return from_json_text<EnrollAnswer>(response->body);
+  return from_json_text<EnrollAnswer>(response->body, {}, UnknownKeys::kIgnore);
 }
 
 Status check_answer(const EnrollAnswer& answer, const EnrolOptions& options) {

@@ -35,7 +35,7 @@ template <class T>
 Result<T> read_answer(const Result<HttpResponse>& response, std::size_t bytes_max) {
   if (!response) return response.error();
   if (response->status != 200) return to_error(*response);
-  auto value = from_json_text<T>(response->body, {.bytes_max = bytes_max});
+  auto value = from_json_text<T>(response->body, {.bytes_max = bytes_max}, UnknownKeys::kIgnore);
   // An answer that can't be read is the control plane's fault; the same question may go well later.
   if (!value) return unavailable("the control plane's answer can't be read: " + value.error().text());
   return value;

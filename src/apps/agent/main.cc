@@ -137,7 +137,7 @@ int status(const Arguments& arguments, const Places& places) {
   if (!text) return fail(Error(text.error().kind(), config->host.text() + " is enrolled with " + config->server + ", but " + text.error().text()));
   auto json = parse_json(*text, {.bytes_max = kStatusBytesMax});
   if (!json) return fail(json.error());
-  auto view = from_json<StatusView>(*json);
+  auto view = from_json<StatusView>(*json, UnknownKeys::kIgnore);
   if (!view) return fail(view.error());
   std::printf("%s", arguments.json ? (to_pretty(*json) + "\n").c_str() : status_text(*view).c_str());
   return view->connected ? 0 : 1;

@@ -24,8 +24,7 @@ Observer::~Observer() {
     std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  std::uint64_t one = 1;
-  [[maybe_unused]] ssize_t written = ::write(wake_.get(), &one, sizeof one);
+  wake();
   thread_.join();
 }
 
@@ -34,6 +33,18 @@ void Observer::refresh(Section section) {
     std::lock_guard lock(mutex_);
     wanted_.insert(section);
   }
+  wake();
+}
+
+void Observer::hold(bool on) {
+  {
+    std::lock_guard lock(mutex_);
+    if (std::exchange(held_, on) == on) return;
+  }
+  wake();
+}
+
+void Observer::wake() {
   std::uint64_t one = 1;
   [[maybe_unused]] ssize_t written = ::write(wake_.get(), &one, sizeof one);
 }
@@ -130,18 +141,21 @@ void Observer::work() {
       for (std::size_t i = 0; i < kSections; ++i) mark(static_cast<Section>(i), now);
       full_check_ = now + full_check_every_ * 3 / 4 + Duration(SystemRandom().below(static_cast<std::uint64_t>(full_check_every_.count() / 2) + 1));
     }
+    bool held = false;
     {
       std::lock_guard lock(mutex_);
       if (stopping_) return;
+      held = held_;
       for (Section section : wanted_) {
         if (section == Section::kUpdates) apt_.refresh_lists();
         mark(section, now);
       }
       wanted_.clear();
     }
+    auto waits = [&](Section section) { return held && (section == Section::kUpdates || section == Section::kProcesses || section == Section::kKernel); };
     auto is_due = [&](Section section) {
       std::optional<Monotonic>& due = due_[static_cast<std::size_t>(section)];
-      if (!due || *due > now) return false;
+      if (!due || *due > now || waits(section)) return false;
       due.reset();
       return true;
     };
@@ -170,8 +184,8 @@ void Observer::work() {
     if (packages_due) ::malloc_trim(0);  // parsing took several times what the facts take
 
     Monotonic next = full_check_;
-    for (const auto& due : due_)
-      if (due) next = std::min(next, *due);
+    for (std::size_t i = 0; i < kSections; ++i)
+      if (due_[i] && !waits(static_cast<Section>(i))) next = std::min(next, *due_[i]);
     Duration wait = std::max(Duration(0), std::min(bus.wait(), std::chrono::duration_cast<Duration>(next - clock.steady())));
     pollfd fds[3] = {{wake_.get(), POLLIN, 0}, {watcher ? watcher->fd() : -1, POLLIN, 0}, {bus.fd(), bus.events(), 0}};
     int ready = ::poll(fds, 3, static_cast<int>(std::min<std::int64_t>(wait.count() + (wait > Duration(0) ? 1 : 0), 3'600'000)));

@@ -34,9 +34,13 @@ class Observer {
 
   /// Look at the section now. Any thread.
   void refresh(Section section);
+  /// While an order is carried out, apt, every process and the kernels wait: what they would see is half of a change, and ten hosts
+  /// on one machine spent as much on looking as on upgrading. Afterwards they are looked at at once. Any thread.
+  void hold(bool on);
 
  private:
   void work();
+  void wake();
   void look_at_packages();
   void look_at_system_and_kernel(bool system_due, bool kernel_due);
   void look_at_disk();
@@ -52,8 +56,9 @@ class Observer {
   AptWorker& apt_;
 
   Descriptor wake_;
-  std::mutex mutex_;  // guards the two below
+  std::mutex mutex_;  // guards the three below
   std::set<Section> wanted_;
+  bool held_ = false;
   bool stopping_ = false;
 
   // the thread's own

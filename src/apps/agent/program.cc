@@ -107,6 +107,7 @@ class Agent {
   void feed(Input input) {
     if (std::holds_alternative<SectionSensed>(input)) trim_at_ = now().steady + kTrimAfter;
     for (Effect& effect : core_.handle(std::move(input), now())) std::visit([this](auto& one) { carry_out(one); }, effect);
+    observer_.hold(core_.is_order_being_done());
   }
 
   void carry_out(SendReport& effect) { link_->carry_out(std::move(effect)); }

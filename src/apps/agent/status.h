@@ -27,7 +27,6 @@ void fields(F& f, SectionView& v) {
 
 /// `prunella-agent status --json`.
 struct StatusView {
-  static constexpr bool kIgnoreUnknown = true;
   std::string version;
   HostId host;
   std::string server;

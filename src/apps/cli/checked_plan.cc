@@ -3,7 +3,7 @@
 namespace prunella::cli {
 
 Result<CheckedPlan> check_plan_view(const Json& body, const RenderOptions& options) {
-  auto view = from_json<PlanView>(body);
+  auto view = from_json<PlanView>(body, UnknownKeys::kIgnore);
   if (!view) return std::move(view).error().during("reading the plan");
   CheckedPlan out;
   // The bytes as they came, not as our types would write them again: a member that this program doesn't know must not be lost

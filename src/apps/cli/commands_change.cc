@@ -26,7 +26,7 @@ RenderOptions render_options(const PlanView& view, const std::optional<ExecutorP
 }
 
 Result<CheckedPlan> checked(Session& session, const Json& body) {
-  auto view = from_json<PlanView>(body);
+  auto view = from_json<PlanView>(body, UnknownKeys::kIgnore);
   if (!view) return std::move(view).error().during("reading the plan");
   std::optional<ExecutorPolicy> policy;
   if (auto trust = get_trust(session)) policy = std::move(trust->policy);
@@ -212,14 +212,19 @@ ExitCode run_plan(Session& session, const Invocation& invocation) {
   if (!request) return session.fail(request.error());
   auto body = make_plan(session, *request);
   if (!body) {
-    if (body.error().kind() != ErrorKind::kNotFound || request->undo) return session.fail(body.error());
-    // Not found is either that no host is selected, or that there is nothing to do for those that are.
-    auto hosts = session.get<Page<HostView>>(target("/v1/hosts", {{"selector", request->selector}, {"limit", "1"}}));
-    if (!hosts || hosts->items.empty()) return session.fail(body.error());
-    session.say(shown(body.error().text()));
-    if (session.form() == Form::kJson || session.form() == Form::kJsonl) session.print_json(Json(Json::Object{{"hosts", Json(Json::Array{})}}));
-    session.next("prunella status");
-    return ExitCode::kOk;
+    const Error& error = body.error();
+    bool hosts_were_looked_at = error.type() == kNothingToPlan || error.type() == kNothingCanBePlanned;
+    if (hosts_were_looked_at) session.print_json(Json(Json::Object{{"hosts", Json(Json::Array{})}}));
+    // To take a run back and to find nothing to take back isn't what was asked for; to find every host in order is.
+    if (error.type() == kNothingToPlan && !request->undo) {
+      session.say(shown(error.text()));
+      session.next("prunella status");
+      return ExitCode::kOk;
+    }
+    ExitCode code = session.fail(error);
+    if (error.type() == kNoHostMatches) session.next("prunella host ls");
+    if (error.type() == kNothingCanBePlanned) session.next("prunella host ls -l '" + request->selector + "', and prunella why HOST");
+    return code;
   }
   auto plan = checked(session, *body);
   if (!plan) return session.fail(plan.error());

@@ -26,7 +26,6 @@ Result<std::string> read_or_stdin(Session& session, const std::string& path) {
 
 /// What prunellad init printed.
 struct InitOutput {
-  static constexpr bool kIgnoreUnknown = true;
   std::string token;
   std::string ca_pem;
 };
@@ -241,7 +240,7 @@ ExitCode run_context_add(Session& session, const Invocation& invocation) {
   if (auto path = invocation.option("from")) {
     auto text = read_or_stdin(session, *path);
     if (!text) return session.fail(text.error());
-    auto init = from_json_text<InitOutput>(*text);
+    auto init = from_json_text<InitOutput>(*text, {}, UnknownKeys::kIgnore);
     if (!init) return session.fail(std::move(init).error().during("reading what prunellad init printed in " + *path));
     context.ca_pem = init->ca_pem;
     context.ca_sha256.reset();

@@ -15,7 +15,6 @@ constexpr std::size_t kTailMax = 10'000;
 
 /// A checkpoint with the key that signed it, as the API gives it and as it's kept in files.
 struct SignedCheckpoint {
-  static constexpr bool kIgnoreUnknown = true;
   AuditCheckpoint checkpoint;
   PublicKey key;
 };
@@ -121,7 +120,7 @@ ExitCode show_verdict(Session& session, const AuditVerdict& verdict) {
 Result<SignedCheckpoint> read_checkpoint(const std::string& path) {
   auto text = read_file(path, 1 << 20);
   if (!text) return std::move(text).error();
-  auto checkpoint = from_json_text<SignedCheckpoint>(*text);
+  auto checkpoint = from_json_text<SignedCheckpoint>(*text, {}, UnknownKeys::kIgnore);
   if (!checkpoint) return std::move(checkpoint).error().during("reading the checkpoint in " + path);
   return checkpoint;
 }
@@ -140,7 +139,7 @@ ExitCode run_audit_tail(Session& session, const Invocation& invocation) {
   std::int64_t after = std::max<std::int64_t>(*last - static_cast<std::int64_t>(count), 0);
   std::optional<Error> wrong;
   auto read = each_line(session, after, [&](std::string_view line) {
-    auto entry = from_json_text<AuditEntry>(line);
+    auto entry = from_json_text<AuditEntry>(line, {}, UnknownKeys::kIgnore);
     if (!entry) {
       wrong = std::move(entry).error().during("an entry of the audit log");
       return false;

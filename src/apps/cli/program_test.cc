@@ -15,6 +15,8 @@
 #include "model/merkle.h"
 #include "model/order.h"
 #include "record/audit.h"
+#include "../tests/support/counting_random.h"
+#include "../tests/support/stepping_clock.h"
 
 namespace prunella::cli {
 namespace {
@@ -56,30 +58,12 @@ class FakeApi : public ApiClient {
   World& world_;
 };
 
-class FixedClock : public Clock {
- public:
-  Instant now() override { return kNow; }
-  Monotonic steady() override { return Monotonic(std::chrono::milliseconds(steady_ += 100)); }
-
- private:
-  std::int64_t steady_ = 0;
-};
-class CountingRandom : public Random {
- public:
-  void fill(std::span<std::byte> out) override {
-    for (std::byte& byte : out) byte = static_cast<std::byte>(++count_);
-  }
-
- private:
-  int count_ = 0;
-};
-
 struct Outcome {
   ExitCode code;
   std::string out, err;
 };
 
-class Program : public testing::Test {
+class Program : public ::testing::Test {
  protected:
   void SetUp() override {
     char path[] = "/tmp/prunella-cli-test-XXXXXX";
@@ -102,8 +86,8 @@ class Program : public testing::Test {
   }
 
   World world_;
-  FixedClock clock_;
-  CountingRandom random_;
+  testing::SteppingClock clock_{kNow};
+  testing::CountingRandom random_;
   std::string folder_;
 };
 
@@ -183,7 +167,7 @@ RolloutView a_rollout(RolloutState state) {
 
 /// Keys in the configuration directory, and a trust that knows them.
 TrustView a_trust(const std::string& folder, bool with_policy = true) {
-  CountingRandom random;
+  testing::CountingRandom random;
   ConfigDir config(folder);
   auto operator_key = config.make_key("operator.key", random);
   auto approver_key = config.make_key("approver.key", random);
@@ -332,18 +316,66 @@ TEST_F(Program, RefusesAPlanThatIsNotWhatItsDigestsSay) {
   Json more = good;
   more["rollout"]["hidden"] = Json("x");
   more["digest"] = Json(sha256(to_canonical(more["rollout"])).hex());
-  EXPECT_FALSE(check_plan_view(more));
+  EXPECT_NE(check_plan_view(more).error().text().find("unknown key 'hidden'"), std::string::npos) << check_plan_view(more).error().text();
 }
 
-TEST_F(Program, NothingToPlanIsSuccessAndNoHostIsNothing) {
-  world_.errors.emplace("POST /v1/plans", not_found("nothing to plan; web-0: no security update is missing"));
-  Page<HostView> page;
-  page.items = {a_host("web-0-1111", PostureState::kHealthy)};
-  world_.answer("GET /v1/hosts?selector=all&limit=1", page);
-  EXPECT_EQ(run({"plan", "-l", "all"}).code, ExitCode::kOk);
+TEST_F(Program, ReadsAnswersOfANewerControlPlane) {
+  HostDetail detail{a_host("web-1-3f9a", PostureState::kHealthy), {}, {}};
+  detail.facts.units = sensed(UnitFacts{{{"nginx.service", "loaded", "active", "running", "success", 0u, "i1"}}, "running"}, kNow);
+  Json newer = to_json(detail);
+  newer["new"] = Json(Json::Object{{"x", Json(1)}});
+  newer["host"]["new"] = Json(1);
+  newer["facts"]["new"] = Json(1);
+  newer["facts"]["units"]["value"]["new"] = Json(1);
+  (*newer["facts"]["units"]["value"]["units"].as_array())[0]["new"] = Json(1);
+  world_.answer("GET /v1/hosts/web-1-3f9a", newer);
+  world_.answer("GET /v1/hosts?selector=host%3Aweb-1-3f9a%2A&limit=20", Json(Json::Object{{"items", Json(Json::Array{newer["host"]})}}));
+  Json plan = to_json(a_plan());
+  (*plan["hosts"].as_array())[0]["new"] = Json(1);
+  plan["approvals"] = Json(Json::Array{Json(Json::Object{
+      {"approver", Json("ada")}, {"key_id", Json("key")}, {"at", to_json(kNow)}, {"expires", to_json(kNow)}, {"new", Json(Json::Array{})}})});
+  world_.answer("GET /v1/plans/PLN-1", plan);
 
-  world_.answer("GET /v1/hosts?selector=all&limit=1", Page<HostView>{});
-  EXPECT_EQ(run({"plan", "-l", "all"}).code, ExitCode::kNothing);
+  Outcome host = run({"host", "show", "web-1-3f9a"});
+  Outcome shown = run({"plan", "show", "PLN-1"});
+  newer["host"]["posture"] = Json(1);
+  world_.answer("GET /v1/hosts/web-1-3f9a", newer);
+  Outcome wrong = run({"host", "show", "web-1-3f9a"});
+
+  EXPECT_EQ(host.code, ExitCode::kOk) << host.err;
+  EXPECT_EQ(shown.code, ExitCode::kOk) << shown.err;
+  EXPECT_EQ(wrong.code, ExitCode::kFailed);
+  EXPECT_NE(wrong.err.find("host: posture: expected a text, got a whole number 1"), std::string::npos) << wrong.err;
+}
+
+TEST_F(Program, SaysWhyThereIsNoPlanAndOnlyNothingToDoIsSuccess) {
+  auto plan_with = [&](Error error, std::vector<std::string> words) {
+    world_.errors.clear();
+    world_.errors.emplace("POST /v1/plans", std::move(error));
+    return run(std::move(words));
+  };
+  auto nothing_to_do = [] { return conflict("nothing to plan: 1 host needs nothing; web-0: no security update is missing").of_type(kNothingToPlan); };
+
+  Outcome nothing = plan_with(nothing_to_do(), {"plan", "-l", "all"});
+  Outcome json = plan_with(nothing_to_do(), {"plan", "-l", "all", "--json"});
+  Outcome no_undo = plan_with(nothing_to_do(), {"plan", "--undo", "RUN-1"});
+  Outcome nobody = plan_with(not_found("no active host matches 'host:x'").of_type(kNoHostMatches), {"plan", "-l", "host:x"});
+  Outcome unknown = plan_with(conflict("nothing can be planned: 1 of 1 host can't be; web-0: not planned: silent").of_type(kNothingCanBePlanned), {"plan", "-l", "all"});
+  Outcome unknown_json = plan_with(conflict("silent").of_type(kNothingCanBePlanned), {"plan", "-l", "all", "--json"});
+  Outcome other = plan_with(conflict("somebody else was first"), {"plan", "-l", "all"});
+
+  EXPECT_EQ(nothing.code, ExitCode::kOk);
+  EXPECT_EQ(nothing.err, "nothing to plan: 1 host needs nothing; web-0: no security update is missing\nnext: prunella status\n");
+  EXPECT_EQ(json.code, ExitCode::kOk);
+  EXPECT_EQ(json.out, "{\n  \"hosts\": []\n}\n");
+  EXPECT_EQ(no_undo.code, ExitCode::kPrecondition);
+  EXPECT_EQ(nobody.code, ExitCode::kNothing);
+  EXPECT_EQ(nobody.err, "prunella: no active host matches 'host:x'\nnext: prunella host ls\n");
+  EXPECT_EQ(unknown.code, ExitCode::kPrecondition);
+  EXPECT_EQ(unknown_json.code, ExitCode::kPrecondition);
+  EXPECT_EQ(unknown_json.out, json.out);
+  EXPECT_EQ(unknown.err, "prunella: nothing can be planned: 1 of 1 host can't be; web-0: not planned: silent\nnext: prunella host ls -l 'all', and prunella why HOST\n");
+  EXPECT_EQ(other.code, ExitCode::kPrecondition);
 }
 
 TEST_F(Program, ApprovesWithASignatureOverTheDigestThatItComputed) {
@@ -465,7 +497,7 @@ TEST_F(Program, AnInstallerLineHoldsNothingButWhatItShould) {
 
 TEST_F(Program, AnInstallerLineWithForeignOperatorsIsRefused) {
   TrustView trust = a_trust(folder_);
-  CountingRandom random;
+  testing::CountingRandom random;
   random.next();
   trust.trust->operators = {PrivateKey::generate(random).public_key()};
   trust.policy.reset();
@@ -485,7 +517,7 @@ TEST_F(Program, OperatorInitMakesKeysAndSignsACarefulPolicy) {
   status.organisation = "example";
   world_.answer("GET /v1/status", status);
   TrustView before;
-  CountingRandom random;
+  testing::CountingRandom random;
   before.director = PrivateKey::generate(random).public_key();
   world_.answer("GET /v1/trust", before);
   // The reply to PUT names whoever asked; the fake can't, so it's made after the keys are known.
@@ -554,7 +586,7 @@ TEST_F(Program, NeverUsesAKeyThatOthersCanRead) {
 }
 
 TEST_F(Program, AuditVerifyFindsAChangedByteAndALogThatWasCutOffLater) {
-  CountingRandom random;
+  testing::CountingRandom random;
   PrivateKey recorder = PrivateKey::generate(random);
   std::vector<std::string> lines;
   std::int64_t sequence = 0;

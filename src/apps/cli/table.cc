@@ -59,8 +59,9 @@ const std::vector<Command>& commands() {
       {.words = {"plan"},
        .summary = "work out the exact changes for hosts, and change nothing",
        .description = "Shows what would be done, with versions and digests, restarts, space and who must approve. The digests are computed here, from "
-                      "the bytes that an approval signs. Ends with 2 when there is something to do, with 0 when there is nothing. With --undo it is "
-                      "the plan that takes a verified run back.",
+                      "the bytes that an approval signs. Ends with 2 when there is something to do, with 0 when the hosts need nothing, with 5 when "
+                      "none can be planned (they are silent, something isn't known, it's blocked), with 3 when no host matches. With --undo it is the plan that "
+                      "takes a verified run back.",
        .arguments = {{.name = "SELECTOR", .optional = true, .repeats = true}},
        .options = {{"purpose", 0, "PURPOSE", "what for (default security-updates)", Values::kWords, "security-updates restarts"},
                    {"undo", 0, "RUN", "plan to take this verified run back", Values::kRun},

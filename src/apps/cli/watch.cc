@@ -90,7 +90,7 @@ void EventFeed::read() {
     SseReader reader;
     auto streamed = client_->stream(request, [&](std::string_view bytes) {
       for (const std::string& data : reader.add(bytes)) {
-        auto notice = from_json_text<ChangeNotice>(data);
+        auto notice = from_json_text<ChangeNotice>(data, {}, UnknownKeys::kIgnore);
         if (!notice) continue;  // of a newer control plane; the display reads afresh every few seconds
         std::lock_guard lock(mutex_);
         if (notices_.size() == kNoticesMax) notices_.pop_front();

@@ -154,7 +154,7 @@ void Service::serve_agent(const HttpRequest& request, const Peer& peer, const Re
   if (request.path == "/agent/v1/report") {
     if (refuse_method("POST")) return;
     ++reports_;
-    auto body = from_json_text<Report>(request.body, {.bytes_max = kReportBytesMax, .depth_max = 32});
+    auto body = from_json_text<Report>(request.body, {.bytes_max = kReportBytesMax, .depth_max = 32}, UnknownKeys::kIgnore);
     if (!body) return void(responder.answer(problem(std::move(body).error().during("the report"))));
     return answer(plane_.receive(*host, *body, now));
   }

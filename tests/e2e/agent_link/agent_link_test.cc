@@ -316,7 +316,7 @@ class Executor {
   std::thread thread_;
 };
 
-class AgentLink : public testing::Test {
+class AgentLink : public ::testing::Test {
  protected:
   std::string config_dir() const { return folder.path + "/config"; }
   std::string state_dir() const { return folder.path + "/state"; }
