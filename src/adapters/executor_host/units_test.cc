@@ -61,12 +61,14 @@ class FakeSystemd {
   std::string path() const { return directory_ + "/private"; }
   std::string job_result = "done";  ///< "": the job never ends
   std::atomic<bool> list_fails = false;
+  std::atomic<bool> only_signals = false;  ///< calls are heard, and never answered
   std::atomic<int> restarted = 0;
   std::atomic<int> asked = 0;  ///< for properties
 
  private:
   static int on_call(sd_bus_message* call, void* self, sd_bus_error*) {
     auto& fake = *static_cast<FakeSystemd*>(self);
+    if (fake.only_signals) return 1;
     const char* manager = "org.freedesktop.systemd1.Manager";
     if (sd_bus_message_is_method_call(call, manager, "RestartUnit")) return fake.restart(call);
     if (fake.list_fails) return -ECONNRESET;
@@ -138,6 +140,7 @@ class FakeSystemd {
     while (!stop.stop_requested()) {
       int code = sd_bus_process(bus, nullptr);
       if (code < 0) break;
+      if (only_signals && sd_bus_emit_signal(bus, "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager", "UnitNew", "so", "a.service", "/a") < 0) break;
       if (code == 0) sd_bus_wait(bus, 5'000);
     }
     sd_bus_close_unref(bus);
@@ -248,6 +251,18 @@ TEST(SystemdTool, ASystemdThatIsAwayIsSaidWithItsSocket) {
   ASSERT_FALSE(units || done);
   EXPECT_EQ(units.error().kind(), ErrorKind::kUnavailable);
   EXPECT_THAT(units.error().text(), HasSubstr("/nonexistent/private"));
+}
+
+TEST(SystemdTool, DoesNotWaitForeverForAnAnswerHoweverMuchElseIsSaid) {
+  FakeSystemd systemd;
+  systemd.only_signals = true;
+  SystemdTool tool(systemd.path(), Duration(200));
+
+  auto units = tool.list();
+
+  ASSERT_FALSE(units);
+  EXPECT_EQ(units.error().kind(), ErrorKind::kUnavailable);
+  EXPECT_THAT(units.error().text(), HasSubstr("did not answer in time"));
 }
 
 TEST(SystemdTool, AnErrorInsteadOfAListIsUnavailable) {
