@@ -130,7 +130,8 @@ const Statement kCountFindings{"findings.count", "SELECT CAST(COUNT(*) AS BIGINT
 
 const Statement kBrokenSince{"findings.broken_since", R"(
 SELECT CAST(COUNT(DISTINCT host) AS BIGINT) AS n FROM findings
-WHERE state = 'open' AND opened_at >= $1 AND kind IN ('unit-failed', 'broken-package', 'interrupted-dpkg'))"};
+WHERE state = 'open' AND opened_at >= $1 AND kind IN ('unit-failed', 'broken-package', 'interrupted-dpkg')
+  AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.host = findings.host AND runs.ended_at IS NULL))"};
 
 const Statement kPlansOf{"plans.of_host", R"(
 SELECT p.id AS id FROM plans p JOIN host_plans h ON h.plan = p.id WHERE h.host = $1 ORDER BY p.created_at DESC, p.id LIMIT $2)"};

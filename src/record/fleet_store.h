@@ -211,7 +211,8 @@ class FleetStore {
   Result<Counts> counts();
   /// The last things that were done, a sentence each, newest first: ends of runs and of rollouts, from the audit log.
   Result<std::vector<std::string>> last_done(std::size_t limit);
-  /// Active hosts on which something broke (a failed unit, a broken package, an interrupted dpkg) since then, and still is.
+  /// Hosts on which something broke (a failed unit, a broken package, an interrupted dpkg) since then, and still is. Without those
+  /// on which a run of ours goes on: packages are half installed in the middle of every upgrade, and the run's end says what came of it.
   Result<std::uint64_t> hosts_broken_since(Instant since);
 
  private:
