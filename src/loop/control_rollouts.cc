@@ -441,6 +441,7 @@ Status ControlPlane::tick(Instant now) {
     });
     if (!stepped) return stepped;
   }
+  if (auto saved = save_last_seen(now); !saved) return saved;
   return sign_log(now);
 }
 

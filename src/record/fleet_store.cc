@@ -18,6 +18,7 @@ const Statement kGetHost{"hosts.get", "SELECT * FROM hosts WHERE id = $1"};
 const Statement kListHosts{"hosts.list", "SELECT * FROM hosts WHERE id > $1 ORDER BY id LIMIT $2"};
 const Statement kSaveHost{"hosts.save", R"(
 UPDATE hosts SET name = $2, key_fingerprint = $3, state = $4, environment = $5, labels = $6, last_seen_at = $7, document = $8 WHERE id = $1)"};
+const Statement kSaveLastSeen{"hosts.save_last_seen", "UPDATE hosts SET last_seen_at = $2 WHERE id = $1"};
 const Statement kDropLabels{"host_labels.drop", "DELETE FROM host_labels WHERE host = $1"};
 const Statement kAddLabel{"host_labels.add", "INSERT INTO host_labels (host, label, value) VALUES ($1, $2, $3)"};
 
@@ -265,6 +266,7 @@ Status FleetStore::save_host(const HostRow& host) {
   return done(sql_.run(kSaveHost, sql_values(host.id, host.name, host.key_fingerprint, host.state, environment_of(host), labels_json(host.labels),
                                              host.last_seen, to_json(host.notes))));
 }
+Status FleetStore::save_last_seen(const HostId& id, Instant last_seen) { return done(sql_.run(kSaveLastSeen, sql_values(id, last_seen))); }
 Status FleetStore::save_labels(const HostId& id, const std::map<std::string, std::string>& labels) {
   if (auto dropped = done(sql_.run(kDropLabels, sql_values(id))); !dropped) return dropped;
   for (const auto& [label, value] : labels)

@@ -123,6 +123,7 @@ class FleetStore {
   Result<HostRow> host(const HostId& id);  ///< @error kNotFound
   Result<std::vector<HostRow>> hosts(const PageRequest& page);
   Status save_host(const HostRow& host);   ///< all but id and enrolled
+  Status save_last_seen(const HostId& id, Instant last_seen);
   Status save_labels(const HostId& id, const std::map<std::string, std::string>& labels);
   Status add_certificate(const CertificateRow& certificate);
   Result<std::optional<CertificateRow>> certificate(std::string_view fingerprint);

@@ -24,7 +24,7 @@ class Fleet : public ::testing::Test {
     plane_.reset();
     store_->live_on();
     plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, keys_.director, keys_.recorder},
-                                            ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30)}, nullptr);
+                                            ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30), .last_seen_checkpoint = seconds(10)}, nullptr);
     auto started = plane_->start("test", now_);
     ASSERT_TRUE(started) << started.error().text();
   }
@@ -205,6 +205,22 @@ TEST_F(Fleet, AReportBecomesFindingsAndSilenceIsNeverHealth) {
   now_ += seconds(31);
   detail = plane_->host(admin_, hosts_[0].id(), now_);
   EXPECT_EQ(detail->host.posture, PostureState::kStale);
+}
+
+TEST_F(Fleet, AHostThatReportedIsNotShownAsStaleBecauseTheControlPlaneStartedAnew) {
+  add_hosts(1);
+  for (int reports = 0; reports < 12; ++reports) {
+    now_ += seconds(10);
+    ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+    ASSERT_TRUE(plane_->tick(now_));
+  }
+
+  restart();
+  now_ += seconds(9);
+
+  EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kNeedsUpdate);
+  now_ += seconds(22);
+  EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kStale);
 }
 
 TEST_F(Fleet, AGapIsSeenAndHealedByTheWholeSection) {
