@@ -69,6 +69,9 @@ HostView ControlPlane::view_of(const HostRow& row, Instant now) const {
     // Rule 7: what was healthy when it was last heard is not healthy now.
     view.posture = PostureState::kStale;
     view.sentence = "silent since " + to_rfc3339(*view.last_seen) + "; before that: " + row.notes.sentence;
+  } else if (auto work = at_work_.find(row.id); work != at_work_.end()) {
+    // What is half installed in the middle of an upgrade is a fact, and no alarm.
+    view.sentence = work->second.text() + " is at work on it; now: " + row.notes.sentence;
   }
   return view;
 }
@@ -312,6 +315,7 @@ Status ControlPlane::take_progress(Ingest& in, const RunProgress& progress) {
   if (is_end(run->state)) return {};
   bool new_state = run->state != progress.state;
   progress_[progress.run] = progress;
+  at_work_.insert_or_assign(in.host.id, progress.run);
   changed("run", progress.run.text(), progress);
   if (!new_state) return {};  // percents stay in memory: they come again by themselves
   run->state = is_end(progress.state) ? run->state : progress.state;

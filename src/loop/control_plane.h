@@ -219,6 +219,7 @@ class ControlPlane {
   std::set<HostId> last_seen_unsaved_;  ///< whose entry in last_seen_ the store doesn't have
   Instant last_seen_saved_{};           ///< when the last of them was saved
   std::map<RunId, RunProgress> progress_;
+  std::map<HostId, RunId> at_work_;                     ///< the last of them that each host told of
   std::map<HostId, Instant> soak_counted_;              ///< when a host's health was last counted for a rollout
   std::map<HostId, std::vector<WhyVerdict>> verdicts_;  ///< the gate's latest answers, newest first
   std::map<HostId, std::vector<std::string>> refresh_;  ///< asked for, not yet sent

@@ -497,6 +497,19 @@ TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
   EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kVerified);
 }
 
+TEST_F(Fleet, AHostOnWhichARunIsAtWorkSaysSoUntilTheRunEnds) {
+  Order order = start_rollout(1);
+  auto sentence = [&] { return plane_->host(admin_, hosts_[0].id(), now_)->host.sentence; };
+  std::string before = sentence();
+  RunProgress progress{order.run, RunState::kActing, now_, "unpacking libssl3", 60u};
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventProgress, to_json(progress), now_)}, now_), now_));
+  EXPECT_EQ(sentence(), order.run.text() + " is at work on it; now: " + before);
+
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
+
+  EXPECT_EQ(sentence(), before);
+}
+
 TEST_F(Fleet, WhatARefusedOrderDidAfterAllCountsAboveTheRefusal) {
   Order order = start_rollout(1);
   auto tell = [&](RunState state) {
