@@ -20,6 +20,28 @@ std::optional<Instant> ControlPlane::last_seen(const HostRow& row) const {
   return row.last_seen;
 }
 
+void ControlPlane::heard(const HostId& id, Instant now) {
+  last_seen_[id] = now;
+  last_seen_unsaved_.insert(id);
+}
+
+Status ControlPlane::save_last_seen(Instant now) {
+  Duration since = now - last_seen_saved_;  // below zero: our clock went back
+  if (last_seen_unsaved_.empty() || (since >= Duration(0) && since < options_.last_seen_checkpoint)) return {};
+  std::vector<HostId> batch;
+  for (const HostId& id : last_seen_unsaved_)
+    if (batch.size() < kLastSeenBatch) batch.push_back(id);
+  auto saved = in_transaction([&]() -> Status {
+    for (const HostId& id : batch)
+      if (auto done = store_.save_last_seen(id, last_seen_.at(id)); !done) return done;
+    return {};
+  });
+  if (!saved) return saved;
+  for (const HostId& id : batch) last_seen_unsaved_.erase(id);
+  if (last_seen_unsaved_.empty()) last_seen_saved_ = now;
+  return {};
+}
+
 HostView ControlPlane::view_of(const HostRow& row, Instant now) const {
   HostView view;
   view.id = row.id;
@@ -47,6 +69,9 @@ HostView ControlPlane::view_of(const HostRow& row, Instant now) const {
     // Rule 7: what was healthy when it was last heard is not healthy now.
     view.posture = PostureState::kStale;
     view.sentence = "silent since " + to_rfc3339(*view.last_seen) + "; before that: " + row.notes.sentence;
+  } else if (auto work = at_work_.find(row.id); work != at_work_.end()) {
+    // What is half installed in the middle of an upgrade is a fact, and no alarm.
+    view.sentence = work->second.text() + " is at work on it; now: " + row.notes.sentence;
   }
   return view;
 }
@@ -99,8 +124,7 @@ Result<ReportAnswer> ControlPlane::receive(const HostId& id, const Report& repor
       if (auto found = find(in); !found) return std::move(found).error();
       row_changed = true;
     }
-    if (!in.host.last_seen || now - *in.host.last_seen > options_.last_seen_checkpoint || *in.host.last_seen > now) row_changed = true;
-    if (row_changed) {
+    if (row_changed || !in.host.last_seen) {
       in.host.last_seen = now;
       if (auto saved = store_.save_host(in.host); !saved) return std::move(saved).error();
       changed("host", id.text());
@@ -120,7 +144,7 @@ Result<ReportAnswer> ControlPlane::receive(const HostId& id, const Report& repor
     }
     return out;
   });
-  if (answer) last_seen_[id] = now;
+  if (answer) heard(id, now);
   return answer;
 }
 
@@ -291,6 +315,7 @@ Status ControlPlane::take_progress(Ingest& in, const RunProgress& progress) {
   if (is_end(run->state)) return {};
   bool new_state = run->state != progress.state;
   progress_[progress.run] = progress;
+  at_work_.insert_or_assign(in.host.id, progress.run);
   changed("run", progress.run.text(), progress);
   if (!new_state) return {};  // percents stay in memory: they come again by themselves
   run->state = is_end(progress.state) ? run->state : progress.state;
@@ -315,7 +340,7 @@ Result<Directions> ControlPlane::directions(const HostId& id, std::uint64_t afte
     out.refresh = std::move(asked->second);
     refresh_.erase(asked);
   }
-  last_seen_[id] = now;
+  heard(id, now);
   return out;
 }
 

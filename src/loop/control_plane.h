@@ -56,14 +56,18 @@ inline constexpr std::size_t kAuditSentenceBytesMax = 1000;
 inline constexpr std::int64_t kCheckpointEntries = 1000;
 inline constexpr Duration kCheckpointInterval = std::chrono::hours(24);
 
+/// 1,000 rows of last_seen in a transaction: a few milliseconds, during which nobody else is served.
+inline constexpr std::size_t kLastSeenBatch = 1000;
+
 struct ControlOptions {
   std::string version = "0";
   std::string organisation = "example";
   Duration heartbeat = std::chrono::seconds(30);
   /// A host that was silent for longer is stale. Three heartbeats: one may be lost, two are no accident.
   Duration stale_after = std::chrono::seconds(90);
-  /// Between a host's last_seen in the store and in memory: heartbeats don't reach the database one by one.
-  Duration last_seen_checkpoint = std::chrono::minutes(5);
+  /// How often last_seen goes from memory to the store, for all hosts together: heartbeats don't reach the database one by one. With a
+  /// heartbeat it stays below stale_after, so that a new start of the control plane doesn't show hosts as stale that were well.
+  Duration last_seen_checkpoint = std::chrono::seconds(30);
   Duration order_lifetime = std::chrono::minutes(10);
 };
 
@@ -166,6 +170,7 @@ class ControlPlane {
   HostView view_of(const HostRow& row, Instant now) const;
   Result<HostView> view_of(const HostId& id, Instant now);
   std::optional<Instant> last_seen(const HostRow& row) const;
+  void heard(const HostId& id, Instant now);
   /// Whether a host that was heard then is late now.
   bool is_silent(Instant heard, Instant now) const;
   struct Selected {
@@ -196,6 +201,8 @@ class ControlPlane {
     std::set<std::string> names;       ///< different approvers whose signatures hold now
     std::vector<Envelope> envelopes;   ///< theirs
   };
+  /// When it is due, for at most kLastSeenBatch hosts; the rest at the next tick.
+  Status save_last_seen(Instant now);
   /// Adds a checkpoint to the audit log when one is due.
   Status sign_log(Instant now);
   Result<Approvals> approvals_of(const RolloutPlan& plan, const std::optional<ExecutorPolicy>& policy, Instant now);
@@ -209,7 +216,10 @@ class ControlPlane {
   FleetStore store_;
   std::uint64_t epoch_ = 0;
   std::map<HostId, Instant> last_seen_;
+  std::set<HostId> last_seen_unsaved_;  ///< whose entry in last_seen_ the store doesn't have
+  Instant last_seen_saved_{};           ///< when the last of them was saved
   std::map<RunId, RunProgress> progress_;
+  std::map<HostId, RunId> at_work_;                     ///< the last of them that each host told of
   std::map<HostId, Instant> soak_counted_;              ///< when a host's health was last counted for a rollout
   std::map<HostId, std::vector<WhyVerdict>> verdicts_;  ///< the gate's latest answers, newest first
   std::map<HostId, std::vector<std::string>> refresh_;  ///< asked for, not yet sent

@@ -296,6 +296,7 @@ Status ControlPlane::take_outcome(Ingest& in, const RunOutcome& outcome) {
   if (auto saved = ours ? store_.save_run(run) : store_.add_run(run, outcome.plan); !saved) return saved;
   if (auto saved = store_.set_order_state(run.id, "done"); !saved) return saved;
   progress_.erase(run.id);
+  if (auto work = at_work_.find(run.host); work != at_work_.end() && work->second == run.id) at_work_.erase(work);
   AuditSubject subject;
   subject.host = in.host.id;
   subject.run = run.id;
@@ -441,6 +442,7 @@ Status ControlPlane::tick(Instant now) {
     });
     if (!stepped) return stepped;
   }
+  if (auto saved = save_last_seen(now); !saved) return saved;
   return sign_log(now);
 }
 

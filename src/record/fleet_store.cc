@@ -18,6 +18,7 @@ const Statement kGetHost{"hosts.get", "SELECT * FROM hosts WHERE id = $1"};
 const Statement kListHosts{"hosts.list", "SELECT * FROM hosts WHERE id > $1 ORDER BY id LIMIT $2"};
 const Statement kSaveHost{"hosts.save", R"(
 UPDATE hosts SET name = $2, key_fingerprint = $3, state = $4, environment = $5, labels = $6, last_seen_at = $7, document = $8 WHERE id = $1)"};
+const Statement kSaveLastSeen{"hosts.save_last_seen", "UPDATE hosts SET last_seen_at = $2 WHERE id = $1"};
 const Statement kDropLabels{"host_labels.drop", "DELETE FROM host_labels WHERE host = $1"};
 const Statement kAddLabel{"host_labels.add", "INSERT INTO host_labels (host, label, value) VALUES ($1, $2, $3)"};
 
@@ -130,7 +131,8 @@ const Statement kCountFindings{"findings.count", "SELECT CAST(COUNT(*) AS BIGINT
 
 const Statement kBrokenSince{"findings.broken_since", R"(
 SELECT CAST(COUNT(DISTINCT host) AS BIGINT) AS n FROM findings
-WHERE state = 'open' AND opened_at >= $1 AND kind IN ('unit-failed', 'broken-package', 'interrupted-dpkg'))"};
+WHERE state = 'open' AND opened_at >= $1 AND kind IN ('unit-failed', 'broken-package', 'interrupted-dpkg')
+  AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.host = findings.host AND runs.ended_at IS NULL))"};
 
 const Statement kPlansOf{"plans.of_host", R"(
 SELECT p.id AS id FROM plans p JOIN host_plans h ON h.plan = p.id WHERE h.host = $1 ORDER BY p.created_at DESC, p.id LIMIT $2)"};
@@ -264,6 +266,7 @@ Status FleetStore::save_host(const HostRow& host) {
   return done(sql_.run(kSaveHost, sql_values(host.id, host.name, host.key_fingerprint, host.state, environment_of(host), labels_json(host.labels),
                                              host.last_seen, to_json(host.notes))));
 }
+Status FleetStore::save_last_seen(const HostId& id, Instant last_seen) { return done(sql_.run(kSaveLastSeen, sql_values(id, last_seen))); }
 Status FleetStore::save_labels(const HostId& id, const std::map<std::string, std::string>& labels) {
   if (auto dropped = done(sql_.run(kDropLabels, sql_values(id))); !dropped) return dropped;
   for (const auto& [label, value] : labels)

@@ -123,6 +123,7 @@ class FleetStore {
   Result<HostRow> host(const HostId& id);  ///< @error kNotFound
   Result<std::vector<HostRow>> hosts(const PageRequest& page);
   Status save_host(const HostRow& host);   ///< all but id and enrolled
+  Status save_last_seen(const HostId& id, Instant last_seen);
   Status save_labels(const HostId& id, const std::map<std::string, std::string>& labels);
   Status add_certificate(const CertificateRow& certificate);
   Result<std::optional<CertificateRow>> certificate(std::string_view fingerprint);
@@ -211,7 +212,8 @@ class FleetStore {
   Result<Counts> counts();
   /// The last things that were done, a sentence each, newest first: ends of runs and of rollouts, from the audit log.
   Result<std::vector<std::string>> last_done(std::size_t limit);
-  /// Active hosts on which something broke (a failed unit, a broken package, an interrupted dpkg) since then, and still is.
+  /// Hosts on which something broke (a failed unit, a broken package, an interrupted dpkg) since then, and still is. Without those
+  /// on which a run of ours goes on: packages are half installed in the middle of every upgrade, and the run's end says what came of it.
   Result<std::uint64_t> hosts_broken_since(Instant since);
 
  private:

@@ -24,7 +24,7 @@ class Fleet : public ::testing::Test {
     plane_.reset();
     store_->live_on();
     plane_ = std::make_unique<ControlPlane>(ControlPlane::Ports{*store_, random_, issuer_, keys_.director, keys_.recorder},
-                                            ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30)}, nullptr);
+                                            ControlOptions{.heartbeat = seconds(10), .stale_after = seconds(30), .last_seen_checkpoint = seconds(10)}, nullptr);
     auto started = plane_->start("test", now_);
     ASSERT_TRUE(started) << started.error().text();
   }
@@ -207,6 +207,22 @@ TEST_F(Fleet, AReportBecomesFindingsAndSilenceIsNeverHealth) {
   EXPECT_EQ(detail->host.posture, PostureState::kStale);
 }
 
+TEST_F(Fleet, AHostThatReportedIsNotShownAsStaleBecauseTheControlPlaneStartedAnew) {
+  add_hosts(1);
+  for (int reports = 0; reports < 12; ++reports) {
+    now_ += seconds(10);
+    ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+    ASSERT_TRUE(plane_->tick(now_));
+  }
+
+  restart();
+  now_ += seconds(9);
+
+  EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kNeedsUpdate);
+  now_ += seconds(22);
+  EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kStale);
+}
+
 TEST_F(Fleet, AGapIsSeenAndHealedByTheWholeSection) {
   add_hosts(1);
   PlayedHost& host = hosts_[0];
@@ -355,6 +371,50 @@ TEST_F(Fleet, ACanaryThatFailsStopsTheRollout) {
   EXPECT_TRUE(audit_verdict()->sound());
 }
 
+TEST_F(Fleet, WhatOurOwnRunsUnpackIsNoSignThatTheFleetIsSick) {
+  add_hosts(5);
+  PlayedHost& late = hosts_[4];
+  PlanRequest request;
+  request.selector = "all";
+  request.waves = std::vector<std::string>{"100%"};
+  auto plan = plane_->make_plan(admin_, request, now_);
+  ASSERT_TRUE(plan) << plan.error().text();
+  ASSERT_TRUE(approve(*plan, keys_.ada, "ada"));
+  now_ += kHostLateAfter + seconds(1);
+  auto report = [&](PlayedHost& host, std::vector<Event> events) { return plane_->receive(host.id(), host.report(std::move(events), now_), now_).has_value(); };
+  for (std::size_t i = 0; i < 4; ++i) ASSERT_TRUE(report(hosts_[i], {}));
+  auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+  ASSERT_TRUE(started) << started.error().text();
+  std::vector<Order> orders;
+  for (std::size_t i = 0; i < 4; ++i) orders.push_back(order_in(plane_->directions(hosts_[i].id(), 0, 1, now_)->orders.at(0)));
+  ASSERT_TRUE(plane_->directions(late.id(), 0, 1, now_)->orders.empty());
+
+  auto half_installed = sick_facts(now_).packages;
+  half_installed->value->packages[0].state = PackageState::kUnpacked;
+  for (std::size_t i = 0; i < 4; ++i) ASSERT_TRUE(report(hosts_[i], {hosts_[i].event("packages", kEventSection, to_json(*half_installed), now_)}));
+  ASSERT_TRUE(report(late, {}));
+  ASSERT_TRUE(plane_->tick(now_));
+
+  EXPECT_EQ(plane_->directions(late.id(), 0, 1, now_)->orders.size(), 1u) << plane_->rollout(admin_, started->rollout.id, now_)->rollout.reason;
+}
+
+TEST_F(Fleet, WhatIsBrokenWithoutARunOfOursIsASignThatTheFleetIsSick) {
+  add_hosts(5);
+  auto plan = make_plan();
+  ASSERT_TRUE(plan) << plan.error().text();
+  ASSERT_TRUE(approve(*plan, keys_.ada, "ada"));
+  auto half_installed = sick_facts(now_).packages;
+  half_installed->value->packages[0].state = PackageState::kUnpacked;
+  for (std::size_t i = 1; i < 4; ++i)
+    ASSERT_TRUE(plane_->receive(hosts_[i].id(), hosts_[i].report({hosts_[i].event("packages", kEventSection, to_json(*half_installed), now_)}, now_), now_));
+
+  auto started = plane_->start_rollout(admin_, {plan->id, plan->digest}, now_);
+
+  ASSERT_TRUE(started) << started.error().text();
+  EXPECT_NE(started->rollout.reason.find("3 of 5 hosts became broken"), std::string::npos) << started->rollout.reason;
+  EXPECT_TRUE(plane_->directions(hosts_[0].id(), 0, 1, now_)->orders.empty());
+}
+
 /// Four hosts, whose canary proved its run and is watched for two reports more.
 class Soak : public Fleet {
  protected:
@@ -435,6 +495,19 @@ TEST_F(Fleet, AnOrderThatNobodyBeganEndsWithItsRunAndALateOutcomeStillCounts) {
   EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kRefused);
   ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
   EXPECT_EQ(plane_->run(admin_, order.run)->state, RunState::kVerified);
+}
+
+TEST_F(Fleet, AHostOnWhichARunIsAtWorkSaysSoUntilTheRunEnds) {
+  Order order = start_rollout(1);
+  auto sentence = [&] { return plane_->host(admin_, hosts_[0].id(), now_)->host.sentence; };
+  std::string before = sentence();
+  RunProgress progress{order.run, RunState::kActing, now_, "unpacking libssl3", 60u};
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventProgress, to_json(progress), now_)}, now_), now_));
+  EXPECT_EQ(sentence(), order.run.text() + " is at work on it; now: " + before);
+
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({hosts_[0].event("runs", kEventOutcome, to_json(outcome_of(order, RunState::kVerified)), now_)}, now_), now_));
+
+  EXPECT_EQ(sentence(), before);
 }
 
 TEST_F(Fleet, WhatARefusedOrderDidAfterAllCountsAboveTheRefusal) {

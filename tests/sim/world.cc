@@ -406,6 +406,11 @@ class World : public Uplink {
       if (have->packages->value != *host.executor.model().packages()) return "the agent's packages of " + host.id().text() + " are not the host's";
       if (have->units->value != host.executor.model().unit_facts()) return "the agent's units of " + host.id().text() + " are not the host's";
     }
+    // A control plane that was started anew knows when it last heard a host only as of its store, and shows it as stale until it reports.
+    auto shown = shown_hosts();
+    if (!shown) return "the hosts can't be listed";
+    for (const HostView& view : *shown)
+      if (view.posture == PostureState::kStale) return view.id.text() + " is shown as stale: " + view.sentence;
     return "";
   }
 
@@ -438,11 +443,18 @@ class World : public Uplink {
     log_.line(scheduler_.now(), "at rest");
   }
 
+  /// As a person sees them; nothing when they can't be listed.
+  std::optional<std::vector<HostView>> shown_hosts() {
+    auto page = control_->ask([&](ControlPlane& plane, Instant now) { return plane.hosts(control_->admin, "all", {"", kPageMax}, now); });
+    if (!page || !*page || (*page)->items.size() != hosts_.size()) return std::nullopt;
+    return std::move((*page)->items);
+  }
+
   /// At rest, the word that the control plane has for each host is true.
   void check_posture() {
-    auto page = control_->ask([&](ControlPlane& plane, Instant now) { return plane.hosts(control_->admin, "all", {"", kPageMax}, now); });
-    if (!page || !*page || (*page)->items.size() != hosts_.size()) throw Violation{"D7 posture", "the hosts can't be listed"};
-    for (const HostView& view : (*page)->items) {
+    auto shown = shown_hosts();
+    if (!shown) throw Violation{"D7 posture", "the hosts can't be listed"};
+    for (const HostView& view : *shown) {
       ModelHost& model = hosts_[control_->number_of(view.id)]->executor.model();
       std::string wrong;
       for (const auto& [name, unit] : model.units)
@@ -455,7 +467,7 @@ class World : public Uplink {
       check(processes.has_value(), "the model's processes");
       for (const StaleProcess& process : processes->stale) wrong = process.command + " runs replaced files";
       if (view.posture == PostureState::kHealthy && !wrong.empty()) throw Violation{"D7 posture", view.id.text() + " is shown as healthy, and " + wrong};
-      if (view.posture == PostureState::kStale) throw Violation{"D7 posture", view.id.text() + " is shown as stale, and reports"};
+      if (view.posture == PostureState::kStale) throw Violation{"D7 posture", view.id.text() + " is shown as stale, and reports: " + view.sentence};
       if (view.posture == PostureState::kHealthy) ++healthy_;
       else log_.line(scheduler_.now(), view.id.text() + " is shown as " + std::string(to_text(view.posture)) + ": " + view.sentence);
     }

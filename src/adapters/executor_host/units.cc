@@ -22,26 +22,28 @@ namespace {
 constexpr std::string_view kManagerPath = "/org/freedesktop/systemd1";
 constexpr std::string_view kManager = "org.freedesktop.systemd1.Manager";
 constexpr std::string_view kUnit = "org.freedesktop.systemd1.Unit";
-// 30 s: systemd answers at once, unless it is executed anew or waits for a slow generator.
-constexpr Duration kAnswerMax = std::chrono::seconds(30);
 // 2 s: while systemd executes itself anew, nobody listens.
 constexpr Duration kConnectMax = std::chrono::seconds(2);
 // 128 questions on their way: enough that systemd never waits for us, and far below what its queue holds.
 constexpr std::size_t kAskedMax = 128;
 
-/// A connection to systemd, open. Signals come in between, and are kept for whoever asked for them.
+/// A connection to systemd, open, for one question: all that it asks must be answered within `answer_max`.
 class Connection {
  public:
-  static Result<Connection> open(const std::string& path) {
+  static Result<Connection> open(const std::string& path, Duration answer_max) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) return invalid_input("the socket's path " + quoted(path) + " is too long");
     path.copy(address.sun_path, path.size());
     Connection connection;
+    connection.answered_by_ = connection.clock_.steady() + answer_max;
     Monotonic until = connection.clock_.steady() + kConnectMax;
     while (true) {
       connection.fd_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
       if (!connection.fd_) return system_error("a socket to systemd", errno);
+      // One that doesn't read must not hold us up either.
+      timeval patience{answer_max.count() / 1000, answer_max.count() % 1000 * 1000};
+      ::setsockopt(connection.fd_.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
       if (::connect(connection.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) break;
       if ((errno != ECONNREFUSED && errno != EINTR) || connection.clock_.steady() >= until) return unavailable(system_error("connecting to systemd at " + path, errno).text());
       ::poll(nullptr, 0, 20);
@@ -70,12 +72,12 @@ class Connection {
     }
   }
 
-  /// The answer to the call with this serial; signals that come before it go to `signals`. @error kUnavailable  also an error as answer
-  Result<DbusMessage> answer(std::uint32_t serial, Monotonic until, std::vector<DbusMessage>* signals = nullptr) {
+  /// The answer to the call with this serial; ends of jobs that are told before it go to `ended`. @error kUnavailable  also an error as answer
+  Result<DbusMessage> answer(std::uint32_t serial, Monotonic until, std::vector<DbusMessage>* ended = nullptr) {
     while (true) {
       auto message = next(until);
       if (!message) return message;
-      if (message->kind == DbusKind::kSignal && signals) signals->push_back(*std::move(message));
+      if (message->kind == DbusKind::kSignal && message->member == "JobRemoved" && ended) ended->push_back(*std::move(message));
       else if (message->reply_to == serial && message->kind == DbusKind::kReturn) return message;
       else if (message->reply_to == serial && message->kind == DbusKind::kError) return unavailable(error_text(*message));
     }
@@ -87,7 +89,7 @@ class Connection {
     return "systemd says " + quoted(text.empty() ? message.error : text);
   }
 
-  Monotonic soon() { return clock_.steady() + kAnswerMax; }
+  Monotonic answered_by() const { return answered_by_; }
 
  private:
   /// The kernel tells systemd who we are; the name is only the form (D-Bus Specification, "Authentication Protocol", EXTERNAL).
@@ -98,7 +100,7 @@ class Connection {
     std::size_t end = 0;
     while ((end = received_.find("\r\n")) == std::string::npos) {
       if (received_.size() > 512) return unavailable("systemd's greeting is no D-Bus");
-      if (auto got = receive(soon()); !got) return got;
+      if (auto got = receive(answered_by_); !got) return got;
     }
     if (!received_.starts_with("OK ")) return unavailable("systemd refuses the connection: " + quoted(received_.substr(0, end)));
     received_.clear();
@@ -135,6 +137,7 @@ class Connection {
   }
 
   HostClock clock_;
+  Monotonic answered_by_{};
   Fd fd_;
   std::uint32_t serial_ = 0;
   std::string received_;
@@ -148,7 +151,7 @@ Result<std::vector<ListedUnit>> list_units(Connection& systemd) {
   patterns.texts({"*.service", "*.socket", "*.timer", "*.path"});
   auto serial = systemd.send(kManagerPath, kManager, "ListUnitsByPatterns", "asas", patterns.take());
   if (!serial) return std::move(serial).error();
-  auto answer = systemd.answer(*serial, systemd.soon());
+  auto answer = systemd.answer(*serial, systemd.answered_by());
   if (!answer) return std::move(answer).error().during("systemd's list of units");
   return parse_unit_list(*answer);
 }
@@ -195,7 +198,7 @@ Status ask(Connection& systemd, const std::vector<Question>& questions) {
       open.emplace(*serial, &question);
       continue;
     }
-    auto message = systemd.next(systemd.soon());
+    auto message = systemd.next(systemd.answered_by());
     if (!message) return std::move(message).error().during("asking systemd about its units");
     auto it = open.find(message->reply_to.value_or(0));
     if (it == open.end()) continue;
@@ -210,7 +213,7 @@ Status ask(Connection& systemd, const std::vector<Question>& questions) {
 }  // namespace
 
 Result<std::vector<UnitState>> SystemdTool::list() {
-  auto systemd = Connection::open(socket_);
+  auto systemd = Connection::open(socket_, answer_max_);
   if (!systemd) return std::move(systemd).error();
   auto units = list_units(*systemd);
   if (!units) return std::move(units).error();
@@ -219,7 +222,7 @@ Result<std::vector<UnitState>> SystemdTool::list() {
 }
 
 Result<std::vector<UnitState>> SystemdTool::states(const std::vector<std::string>& named) {
-  auto systemd = Connection::open(socket_);
+  auto systemd = Connection::open(socket_, answer_max_);
   if (!systemd) return std::move(systemd).error();
   auto units = list_units(*systemd);
   if (!units) return std::move(units).error();
@@ -232,7 +235,7 @@ Result<std::vector<UnitState>> SystemdTool::states(const std::vector<std::string
 
 Status SystemdTool::restart(const std::string& unit, const ToolWatch& watch) {
   if (auto named = check_unit_name(unit); !named) return named;
-  auto systemd = Connection::open(socket_);
+  auto systemd = Connection::open(socket_, answer_max_);
   if (!systemd) return std::move(systemd).error();
   DbusWriter what;
   what.text(unit);
@@ -240,14 +243,14 @@ Status SystemdTool::restart(const std::string& unit, const ToolWatch& watch) {
   auto serial = systemd->send(kManagerPath, kManager, "RestartUnit", "ss", what.take());
   if (!serial) return std::move(serial).error();
   // A connection of systemd's own socket is told of every job without asking; one may end before its path is known.
-  std::vector<DbusMessage> signals;
-  auto answer = systemd->answer(*serial, std::min(watch.deadline, systemd->soon()), &signals);
+  std::vector<DbusMessage> ended;
+  auto answer = systemd->answer(*serial, std::min(watch.deadline, systemd->answered_by()), &ended);
   if (!answer) return std::move(answer).error().during("restarting " + unit);
   DbusReader body(answer->body);
   std::string job(answer->signature == "o" ? body.text() : std::string_view());
   if (job.empty()) return unavailable("systemd's answer to restarting " + unit + " can't be read; the restart may go on");
   std::optional<std::string> result;
-  for (const DbusMessage& signal : signals)
+  for (const DbusMessage& signal : ended)
     if (!result) result = job_result(signal, job);
   while (!result) {
     auto message = systemd->next(watch.deadline);

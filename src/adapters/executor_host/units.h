@@ -8,6 +8,9 @@
 
 namespace prunella {
 
+/// 30 s for a look at all units: it takes milliseconds, unless systemd is executed anew or waits for a slow generator.
+inline constexpr Duration kSystemdAnswerMax = std::chrono::seconds(30);
+
 /// systemd over its own socket, which root alone may use and which works while dbus.service is down. Without systemctl(1), since its
 /// start costs some 25 ms of processor time, ten times what systemd needs to answer; without libsystemd, since that brings five
 /// libraries into the root program (TRUST.md EXE-1). Source: org.freedesktop.systemd1(5).
@@ -16,8 +19,9 @@ namespace prunella {
 /// while the executor waits for orders.
 class SystemdTool : public UnitTool {
  public:
-  /// Another path than systemd's is for tests.
-  explicit SystemdTool(std::string socket = "/run/systemd/private") : socket_(std::move(socket)) {}
+  /// Another path than systemd's, and less patience with its answers, are for tests.
+  explicit SystemdTool(std::string socket = "/run/systemd/private", Duration answer_max = kSystemdAnswerMax)
+      : socket_(std::move(socket)), answer_max_(answer_max) {}
   Result<std::vector<UnitState>> list() override;
   Result<std::vector<UnitState>> states(const std::vector<std::string>& named) override;
   /// Queues a restart job, as `systemctl restart` does, and waits for it. @error kUnavailable  also when the connection was lost or the
@@ -26,6 +30,7 @@ class SystemdTool : public UnitTool {
 
  private:
   std::string socket_;
+  Duration answer_max_;
 };
 
 /// For a tree that isn't booted: it has no units and no processes, and that is a fact.

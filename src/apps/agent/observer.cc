@@ -49,11 +49,6 @@ void Observer::wake() {
   [[maybe_unused]] ssize_t written = ::write(wake_.get(), &one, sizeof one);
 }
 
-void Observer::mark(Section section, Monotonic at) {
-  std::optional<Monotonic>& due = due_[static_cast<std::size_t>(section)];
-  if (!due || at < *due) due = at;
-}
-
 void Observer::look_at_packages() {
   auto packages = look_at_packages_once();
   packages_ = packages.value ? std::make_shared<const PackageFacts>(*packages.value) : nullptr;
@@ -84,21 +79,14 @@ void Observer::look_at_units(UnitBus& bus) {
   inbox_.put(SectionSensed{units ? sensed(*std::move(units), at) : not_sensed<UnitFacts>(units.error().text(), at)});
 }
 
-void Observer::when_quiet(std::initializer_list<Section> sections, std::optional<Monotonic>& changed, Monotonic now) {
-  if (!changed) changed = now;
-  // Moved back as long as changes go on, within kQuietMax of the first.
-  Monotonic quiet = std::min(now + kQuiet, *changed + kQuietMax);
-  for (Section section : sections) due_[static_cast<std::size_t>(section)] = quiet;
-}
-
 void Observer::take_unit_news(UnitBus& bus, Monotonic now) {
   auto news = bus.process();
   if (news && news->empty()) return;
   // Also when the connection is lost: the section is unknown then, and says why.
-  mark(Section::kUnits, std::max(now, last_units_ + kUnitsCoalesce));
+  schedule_.mark(Section::kUnits, std::max(now, last_units_ + kUnitsCoalesce));
   if (!news || news->everything) return;
   // A service that was restarted runs new code.
-  if (std::ranges::any_of(news->changed, [](const std::string& unit) { return unit.ends_with(".service"); })) when_quiet({Section::kProcesses}, units_changed_, now);
+  if (std::ranges::any_of(news->changed, [](const std::string& unit) { return unit.ends_with(".service"); })) schedule_.when_quiet(Section::kProcesses, now);
 }
 
 void Observer::take_file_news(std::optional<Watcher>& watcher, Monotonic now) {
@@ -111,13 +99,13 @@ void Observer::take_file_news(std::optional<Watcher>& watcher, Monotonic now) {
   }
   if (news->overflow) full_check_ = now;
   if (news->topics.contains("packages")) {
-    mark(Section::kPackages, std::max(now, last_packages_ + kPackagesCoalesce));
-    when_quiet({Section::kUpdates, Section::kProcesses, Section::kKernel}, packages_changed_, now);
+    schedule_.mark(Section::kPackages, std::max(now, last_packages_ + kPackagesCoalesce));
+    for (Section section : {Section::kUpdates, Section::kProcesses, Section::kKernel}) schedule_.when_quiet(section, now);
   }
-  if (news->topics.contains("kernel")) mark(Section::kKernel, now + kPackagesCoalesce);
+  if (news->topics.contains("kernel")) schedule_.mark(Section::kKernel, now + kPackagesCoalesce);
   if (news->topics.contains("sources")) {
     apt_.refresh_lists();
-    mark(Section::kUpdates, now + kQuiet);
+    schedule_.mark(Section::kUpdates, now + kQuiet);
   }
 }
 
@@ -138,27 +126,20 @@ void Observer::work() {
       watch_failed = !opened;
     }
     if (now >= full_check_) {
-      for (std::size_t i = 0; i < kSections; ++i) mark(static_cast<Section>(i), now);
+      for (std::size_t i = 0; i < kSections; ++i) schedule_.mark(static_cast<Section>(i), now);
       full_check_ = now + full_check_every_ * 3 / 4 + Duration(SystemRandom().below(static_cast<std::uint64_t>(full_check_every_.count() / 2) + 1));
     }
-    bool held = false;
     {
       std::lock_guard lock(mutex_);
       if (stopping_) return;
-      held = held_;
+      schedule_.hold(held_);
       for (Section section : wanted_) {
         if (section == Section::kUpdates) apt_.refresh_lists();
-        mark(section, now);
+        schedule_.mark(section, now);
       }
       wanted_.clear();
     }
-    auto waits = [&](Section section) { return held && (section == Section::kUpdates || section == Section::kProcesses || section == Section::kKernel); };
-    auto is_due = [&](Section section) {
-      std::optional<Monotonic>& due = due_[static_cast<std::size_t>(section)];
-      if (!due || *due > now || waits(section)) return false;
-      due.reset();
-      return true;
-    };
+    auto is_due = [&](Section section) { return schedule_.take(section, now); };
     // Units first: a unit that failed is what this host may have to heal at once. Then dpkg's database, before what comes of it.
     if (is_due(Section::kUnits)) look_at_units(bus);
     bool packages_due = is_due(Section::kPackages);
@@ -170,22 +151,14 @@ void Observer::work() {
     if (system_due || kernel_due) look_at_system_and_kernel(system_due, kernel_due);
     if (is_due(Section::kDisk)) {
       look_at_disk();
-      mark(Section::kDisk, now + kDiskEvery);
+      schedule_.mark(Section::kDisk, now + kDiskEvery);
     }
-    if (is_due(Section::kProcesses)) {
-      units_changed_.reset();
-      hands_.carry_out(ObserveProcesses{});
-    }
-    if (is_due(Section::kUpdates)) {
-      packages_changed_.reset();
-      if (packages_) apt_.look({packages_, os_codename_});
-    }
+    if (is_due(Section::kProcesses)) hands_.carry_out(ObserveProcesses{});
+    if (is_due(Section::kUpdates) && packages_) apt_.look({packages_, os_codename_});
     (void)is_due(Section::kExecutor);   // the core asks for it itself
     if (packages_due) ::malloc_trim(0);  // parsing took several times what the facts take
 
-    Monotonic next = full_check_;
-    for (std::size_t i = 0; i < kSections; ++i)
-      if (due_[i] && !waits(static_cast<Section>(i))) next = std::min(next, *due_[i]);
+    Monotonic next = std::min(full_check_, schedule_.next().value_or(full_check_));
     Duration wait = std::max(Duration(0), std::min(bus.wait(), std::chrono::duration_cast<Duration>(next - clock.steady())));
     pollfd fds[3] = {{wake_.get(), POLLIN, 0}, {watcher ? watcher->fd() : -1, POLLIN, 0}, {bus.fd(), bus.events(), 0}};
     int ready = ::poll(fds, 3, static_cast<int>(std::min<std::int64_t>(wait.count() + (wait > Duration(0) ? 1 : 0), 3'600'000)));

@@ -11,15 +11,12 @@
 #include "adapters/systemd/unit_bus.h"
 #include "apps/agent/apt_worker.h"
 #include "apps/agent/hands.h"
+#include "loop/look_schedule.h"
 
 namespace prunella::agent {
 
 /// dpkg writes its database dozens of times in an upgrade: the first change is looked at at once, the next after this.
 inline constexpr Duration kPackagesCoalesce = std::chrono::milliseconds(100);
-/// What needs more work than reading a file (apt, every process's maps) waits until changes have been quiet for this long.
-inline constexpr Duration kQuiet = std::chrono::seconds(3);
-/// And yet no longer than this when they never are.
-inline constexpr Duration kQuietMax = std::chrono::seconds(60);
 inline constexpr Duration kFullCheckDefault = std::chrono::hours(6);
 inline constexpr Duration kDiskEvery = std::chrono::seconds(15);
 /// systemd announces each unit on its own, and a restart is a dozen announcements. The first is looked at at once.
@@ -34,8 +31,7 @@ class Observer {
 
   /// Look at the section now. Any thread.
   void refresh(Section section);
-  /// While an order is carried out, apt, every process and the kernels wait: what they would see is half of a change, and ten hosts
-  /// on one machine spent as much on looking as on upgrading. Afterwards they are looked at at once. Any thread.
+  /// While an order is carried out: see LookSchedule. Any thread.
   void hold(bool on);
 
  private:
@@ -47,8 +43,6 @@ class Observer {
   void look_at_units(UnitBus& bus);
   void take_unit_news(UnitBus& bus, Monotonic now);
   void take_file_news(std::optional<Watcher>& watcher, Monotonic now);
-  void mark(Section section, Monotonic at);
-  void when_quiet(std::initializer_list<Section> sections, std::optional<Monotonic>& changed, Monotonic now);
 
   Duration full_check_every_;
   Inbox& inbox_;
@@ -62,8 +56,7 @@ class Observer {
   bool stopping_ = false;
 
   // the thread's own
-  std::optional<Monotonic> due_[kSections];
-  std::optional<Monotonic> packages_changed_, units_changed_;  // the first change that what waits for quiet has not seen
+  LookSchedule schedule_;
   std::shared_ptr<const PackageFacts> packages_;
   std::string os_codename_;
   std::optional<DiskFacts> disk_told_;
