@@ -6,8 +6,6 @@
 
 namespace prunella::cel {
 
-namespace {}  // namespace
-
 class Evaluator::Run {
  public:
   Run(Evaluator& machine, const Program& program, Activation& activation, std::uint64_t cost_max)
