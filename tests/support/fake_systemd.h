@@ -69,6 +69,7 @@ class FakeSystemd {
 
   std::string job_result = "done";         ///< "": the job never ends
   std::atomic<bool> list_fails = false;
+  std::atomic<bool> changes_when_asked = false;  ///< the next unit whose properties are asked for changes just before the answer
   std::atomic<bool> only_signals = false;  ///< calls are heard, and never answered
   std::atomic<int> restarted = 0;
   std::atomic<int> asked = 0;              ///< for properties of units
@@ -122,6 +123,7 @@ class FakeSystemd {
     ++asked;
     auto unit = std::ranges::find(units_, std::string(sd_bus_message_get_path(call)), [](const Unit& one) { return path_of(one.name); });
     if (unit == units_.end() || unit->went) return sd_bus_reply_method_errorf(call, SD_BUS_ERROR_UNKNOWN_OBJECT, "no such unit");
+    if (changes_when_asked.exchange(false)) say_change(sd_bus_message_get_bus(call), unit->name);
     bool failed = std::strcmp(unit->active, "failed") == 0;
     if (wanted == "Result") return sd_bus_reply_method_return(call, "v", "s", failed ? "exit-code" : "success");
     if (wanted == "NRestarts") return sd_bus_reply_method_return(call, "v", "u", failed ? 5u : 0u);
@@ -146,6 +148,10 @@ class FakeSystemd {
     return code < 0 ? code : 1;
   }
 
+  static int say_change(sd_bus* bus, const std::string& unit) {
+    return sd_bus_emit_signal(bus, path_of(unit).c_str(), "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", "org.freedesktop.systemd1.Unit", 0, 0);
+  }
+
   /// @return below zero: the other end went
   int say_news(sd_bus* bus) {
     std::vector<std::string> changed;
@@ -154,8 +160,7 @@ class FakeSystemd {
       changed.swap(changed_);
     }
     int code = 0;
-    for (const std::string& unit : changed)
-      code = sd_bus_emit_signal(bus, path_of(unit).c_str(), "org.freedesktop.DBus.Properties", "PropertiesChanged", "sa{sv}as", "org.freedesktop.systemd1.Unit", 0, 0);
+    for (const std::string& unit : changed) code = say_change(bus, unit);
     if (reload_.exchange(false)) code = sd_bus_emit_signal(bus, kManagerPath, kManager, "Reloading", "b", 0);
     if (only_signals) code = sd_bus_emit_signal(bus, kManagerPath, kManager, "UnitNew", "so", "a.service", "/a");
     return code;

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
+#include <set>
 #include <utility>
 
 #include "base/text.h"
@@ -27,6 +29,8 @@ constexpr std::uint64_t kCallTimeUs = 5'000'000;
 inline constexpr Duration kBackoffFirst = 1s;
 inline constexpr Duration kBackoffMax = 60s;
 inline constexpr Duration kWaitMax = 5min;
+// 100 services, three questions each, on their way together: far below what a bus lets wait.
+inline constexpr std::size_t kServicesAtOnce = 100;
 // 1,000: a reload of systemd sends one message a unit; more is taken by the next call.
 inline constexpr int kMessagesPerCallMax = 1000;
 
@@ -35,11 +39,6 @@ std::string error_words(int code) {
   return strerror_r(code < 0 ? -code : code, buffer, sizeof buffer);
 }
 
-// The pieces of libsystemd that must be given back.
-struct Message {
-  sd_bus_message* get = nullptr;
-  ~Message() { sd_bus_message_unref(get); }
-};
 struct BusError {
   sd_bus_error get = SD_BUS_ERROR_NULL;
   ~BusError() { sd_bus_error_free(&get); }
@@ -56,12 +55,113 @@ std::optional<std::string> unit_of_path(const char* path) {
 
 bool is_service(const std::string& name) { return name.ends_with(".service"); }
 
+bool is_lost(int code) { return code == -ENOTCONN || code == -ECONNRESET || code == -ETIMEDOUT; }
+
+// Questions to systemd that are all on their way before the first answer is waited for: one after the other, each costs a turn through
+// the bus, and a failed unit waits for all of them. Signals that come meanwhile go to their handlers.
+class Questions {
+ public:
+  using Take = std::function<int(sd_bus_message*)>;  // below zero: it can't be read
+
+  explicit Questions(sd_bus* bus) : bus_(bus) {}
+  ~Questions() {
+    for (Question& question : asked_) sd_bus_slot_unref(question.slot);
+  }
+  Questions(const Questions&) = delete;
+  Questions& operator=(const Questions&) = delete;
+
+  void property(const char* path, const char* interface, const char* name, Take take) {
+    Question& question = open(std::move(take));
+    sent(sd_bus_call_method_async(bus_, &question.slot, kSystemd, path, "org.freedesktop.DBus.Properties", "Get", on_answer, &question, "ss", interface, name));
+  }
+  void call(const char* path, const char* interface, const char* member, Take take) {
+    Question& question = open(std::move(take));
+    sent(sd_bus_call_method_async(bus_, &question.slot, kSystemd, path, interface, member, on_answer, &question, nullptr));
+  }
+
+  // Until each is answered. @return below zero: the connection is lost
+  int wait() {
+    while (open_ > 0 && !is_lost(code_)) {
+      int code = sd_bus_process(bus_, nullptr);
+      if (code == 0) code = sd_bus_wait(bus_, UINT64_MAX);  // each question ends with an error after kCallTimeUs
+      if (code < 0 && code != -EINTR) return code;
+    }
+    return is_lost(code_) ? code_ : 0;
+  }
+  // The first that went wrong: below zero, and why.
+  int code() const { return code_; }
+  const std::string& why() const { return why_; }
+
+ private:
+  struct Question {
+    Questions* all;
+    Take take;
+    sd_bus_slot* slot = nullptr;
+  };
+
+  Question& open(Take take) {
+    ++open_;
+    return asked_.emplace_back(Question{this, std::move(take)});
+  }
+  void sent(int code) {
+    if (code >= 0) return;
+    --open_;
+    failed(code, error_words(code));
+  }
+  void failed(int code, std::string why) {
+    if (code_ < 0 && !is_lost(code)) return;
+    code_ = code, why_ = std::move(why);
+  }
+  static int on_answer(sd_bus_message* answer, void* userdata, sd_bus_error*) {
+    auto& question = *static_cast<Question*>(userdata);
+    --question.all->open_;
+    if (const sd_bus_error* error = sd_bus_message_get_error(answer)) {
+      int code = -sd_bus_error_get_errno(error);
+      question.all->failed(code < 0 ? code : -EIO, error->message ? error->message : error_words(code));
+    } else if (int code = question.take(answer); code < 0) {
+      question.all->failed(code, error_words(code));
+    }
+    return 0;
+  }
+
+  sd_bus* bus_;
+  std::deque<Question> asked_;  // sd-bus keeps pointers to them
+  int open_ = 0;
+  int code_ = 0;
+  std::string why_;
+};
+
+int read_text(sd_bus_message* answer, std::string& out) {
+  const char* text = nullptr;
+  int code = sd_bus_message_read(answer, "v", "s", &text);
+  if (code >= 0 && text) out = text;
+  return code;
+}
+
+int read_invocation(sd_bus_message* answer, std::optional<std::string>& out) {
+  const void* bytes = nullptr;
+  std::size_t size = 0;
+  int code = sd_bus_message_enter_container(answer, 'v', "ay");
+  if (code >= 0) code = sd_bus_message_read_array(answer, 'y', &bytes, &size);
+  if (code < 0) return code;
+  const auto* first = static_cast<const unsigned char*>(bytes);
+  std::string text = invocation_text(std::vector<unsigned char>(first, first + size));
+  if (!text.empty()) out = std::move(text);
+  return 0;
+}
+
 }  // namespace
 
 struct UnitBus::Connection {
   sd_bus* bus = nullptr;
   UnitNews* news = nullptr;
   std::map<std::string, Unit>* details = nullptr;
+  // What changed since questions about details went out: their answers may be of before and after.
+  struct Touched {
+    std::set<std::string> units;
+    bool all = false;
+  };
+  Touched* touched = nullptr;
 
   ~Connection() {
     if (bus) sd_bus_close_unref(bus);
@@ -69,6 +169,7 @@ struct UnitBus::Connection {
 
   void changed(const std::string& name) {
     details->erase(name);
+    if (touched) touched->units.insert(name);
     if (news->everything || !is_sensed_unit(name)) return;
     // Beyond what a host has, names are not worth keeping: everything is looked at instead.
     if (news->changed.size() >= kUnitsMax) news->everything = true;
@@ -93,8 +194,10 @@ struct UnitBus::Connection {
     return 0;
   }
   static int on_reload(sd_bus_message*, void* self, sd_bus_error*) {
-    static_cast<Connection*>(self)->details->clear();
-    static_cast<Connection*>(self)->news->everything = true;
+    auto& connection = *static_cast<Connection*>(self);
+    connection.details->clear();
+    if (connection.touched) connection.touched->all = true;
+    connection.news->everything = true;
     return 0;
   }
 
@@ -175,6 +278,7 @@ Duration UnitBus::wait() const {
     if (!next_try_) return Duration::zero();
     return std::clamp<Duration>(*next_try_ - clock_.steady(), Duration::zero(), kWaitMax);
   }
+  if (!news_.empty()) return Duration::zero();  // came while units were asked about
   std::uint64_t until_us = 0;
   if (sd_bus_get_timeout(connection_->bus, &until_us) < 0 || until_us == UINT64_MAX) return kWaitMax;
   timespec now{};
@@ -199,38 +303,36 @@ Result<UnitNews> UnitBus::process() {
   return std::exchange(news_, {});
 }
 
-Result<Unit> UnitBus::with_details(Unit unit, const std::string& path) {
-  auto known = details_.find(unit.name);
-  if (known != details_.end() && known->second.active == unit.active && known->second.sub == unit.sub && known->second.load == unit.load)
-    return known->second;
-  sd_bus* bus = connection_->bus;
-  BusError error;
-  char* result = nullptr;
-  int code = sd_bus_get_property_string(bus, kSystemd, path.c_str(), "org.freedesktop.systemd1.Service", "Result", &error.get, &result);
-  if (code >= 0) unit.result = result;
-  free(result);
-  std::uint32_t restarts = 0;
-  BusError restart_error;
-  if (code >= 0) {
-    code = sd_bus_get_property_trivial(bus, kSystemd, path.c_str(), "org.freedesktop.systemd1.Service", "NRestarts", &restart_error.get, 'u', &restarts);
-    if (code >= 0) unit.restarts = restarts;
-  }
-  if (code >= 0) {
-    Message reply;
-    BusError id_error;
-    code = sd_bus_get_property(bus, kSystemd, path.c_str(), "org.freedesktop.systemd1.Unit", "InvocationID", &id_error.get, &reply.get, "ay");
-    const void* bytes = nullptr;
-    std::size_t size = 0;
-    if (code >= 0 && (code = sd_bus_message_read_array(reply.get, 'y', &bytes, &size)) >= 0) {
-      const auto* first = static_cast<const unsigned char*>(bytes);
-      std::string text = invocation_text(std::vector<unsigned char>(first, first + size));
-      if (!text.empty()) unit.invocation = std::move(text);
-    }
+Status UnitBus::add_details(std::span<Listed> services) {
+  Questions questions(connection_->bus);
+  Connection::Touched touched;
+  connection_->touched = &touched;
+  for (Listed& one : services) {
+    const char* service = "org.freedesktop.systemd1.Service";
+    questions.property(one.path.c_str(), service, "Result", [&](sd_bus_message* answer) {
+      std::string result;
+      int code = read_text(answer, result);
+      if (code >= 0) one.unit.result = std::move(result);
+      return code;
+    });
+    questions.property(one.path.c_str(), service, "NRestarts", [&](sd_bus_message* answer) {
+      std::uint32_t restarts = 0;
+      int code = sd_bus_message_read(answer, "v", "u", &restarts);
+      if (code >= 0) one.unit.restarts = restarts;
+      return code;
+    });
+    questions.property(one.path.c_str(), "org.freedesktop.systemd1.Unit", "InvocationID", [&](sd_bus_message* answer) {
+      one.answered = true;  // the last of the three
+      return read_invocation(answer, one.unit.invocation);
+    });
   }
   // A unit may go while we ask; a connection that ended is another matter.
-  if (code == -ENOTCONN || code == -ECONNRESET || code == -ETIMEDOUT) return lost("asking systemd about " + unit.name, code);
-  if (code >= 0) details_[unit.name] = unit;
-  return unit;
+  int code = questions.wait();
+  connection_->touched = nullptr;
+  if (code < 0) return lost("asking systemd about its services", code);
+  for (const Listed& one : services)
+    if (one.answered && one.unit.result && one.unit.restarts && !touched.all && !touched.units.contains(one.unit.name)) details_[one.unit.name] = one.unit;
+  return {};
 }
 
 Result<UnitFacts> UnitBus::units() {
@@ -238,42 +340,44 @@ Result<UnitFacts> UnitBus::units() {
   // What has come and was not taken yet makes details stale: a service that was started anew looks the same in the list.
   if (auto taken = take_messages(); !taken) return std::move(taken).error();
   UnitFacts facts;
-  BusError error;
-  char* state = nullptr;
-  int code = sd_bus_get_property_string(connection_->bus, kSystemd, kManagerPath, kManager, "SystemState", &error.get, &state);
-  if (code < 0) return lost("systemd does not tell its state (" + error.text(code) + ")", code);
-  facts.system = state;
-  free(state);
-
-  Message reply;
-  BusError list_error;
-  code = sd_bus_call_method(connection_->bus, kSystemd, kManagerPath, kManager, "ListUnits", &list_error.get, &reply.get, nullptr);
-  if (code < 0) return lost("systemd does not list its units (" + list_error.text(code) + ")", code);
-  code = sd_bus_message_enter_container(reply.get, 'a', "(ssssssouso)");
-  std::vector<std::pair<Unit, std::string>> listed;
-  while (code >= 0) {
-    const char *name, *description, *load, *active, *sub, *follows, *path, *job_type, *job_path;
-    std::uint32_t job;
-    code = sd_bus_message_read(reply.get, "(ssssssouso)", &name, &description, &load, &active, &sub, &follows, &path, &job, &job_type, &job_path);
-    if (code <= 0) break;
-    if (!is_sensed_unit(name)) continue;
-    // Names that others only mention are no units of this host.
-    if (std::strcmp(load, "not-found") == 0 && std::strcmp(active, "inactive") == 0) continue;
-    if (listed.size() == kUnitsMax) return exhausted("more than " + std::to_string(kUnitsMax) + " units");
-    Unit unit;
-    unit.name = name, unit.load = load, unit.active = active, unit.sub = sub;
-    listed.emplace_back(std::move(unit), path);
-  }
-  if (code < 0) return lost("systemd's list of units can't be read", code);
-  for (auto& [unit, path] : listed) {
-    if (!is_service(unit.name)) {
-      facts.units.push_back(std::move(unit));
-      continue;
+  std::vector<Listed> listed;
+  bool too_many = false;
+  Questions questions(connection_->bus);
+  questions.property(kManagerPath, kManager, "SystemState", [&](sd_bus_message* answer) { return read_text(answer, facts.system); });
+  questions.call(kManagerPath, kManager, "ListUnits", [&](sd_bus_message* answer) {
+    int code = sd_bus_message_enter_container(answer, 'a', "(ssssssouso)");
+    while (code >= 0) {
+      const char *name, *description, *load, *active, *sub, *follows, *path, *job_type, *job_path;
+      std::uint32_t job;
+      code = sd_bus_message_read(answer, "(ssssssouso)", &name, &description, &load, &active, &sub, &follows, &path, &job, &job_type, &job_path);
+      if (code <= 0) break;
+      if (!is_sensed_unit(name)) continue;
+      // Names that others only mention are no units of this host.
+      if (std::strcmp(load, "not-found") == 0 && std::strcmp(active, "inactive") == 0) continue;
+      too_many = listed.size() == kUnitsMax;
+      if (too_many) break;
+      Unit unit;
+      unit.name = name, unit.load = load, unit.active = active, unit.sub = sub;
+      listed.push_back({std::move(unit), path});
     }
-    auto detailed = with_details(std::move(unit), path);
-    if (!detailed) return std::move(detailed).error();
-    facts.units.push_back(*std::move(detailed));
+    return code;
+  });
+  if (int lost_code = questions.wait(); lost_code < 0) return lost("asking systemd for its units", lost_code);
+  if (questions.code() < 0) return lost("systemd does not list its units (" + questions.why() + ")", questions.code());
+  if (too_many) return exhausted("more than " + std::to_string(kUnitsMax) + " units");
+
+  std::vector<Listed> services;
+  for (Listed& one : listed) {
+    auto known = details_.find(one.unit.name);
+    if (!is_service(one.unit.name)) facts.units.push_back(std::move(one.unit));
+    else if (known != details_.end() && known->second.active == one.unit.active && known->second.sub == one.unit.sub && known->second.load == one.unit.load) facts.units.push_back(known->second);
+    else services.push_back(std::move(one));
   }
+  for (std::size_t done = 0; done < services.size(); done += kServicesAtOnce) {
+    std::span<Listed> some = std::span(services).subspan(done, std::min(kServicesAtOnce, services.size() - done));
+    if (auto added = add_details(some); !added) return std::move(added).error();
+  }
+  for (Listed& one : services) facts.units.push_back(std::move(one.unit));
   std::ranges::sort(facts.units, {}, &Unit::name);
   return facts;
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 
 #include "base/time.h"
@@ -61,7 +62,13 @@ class UnitBus {
   Status connect();
   Status take_messages();
   Error lost(std::string what, int code);
-  Result<Unit> with_details(Unit unit, const std::string& path);
+  struct Listed {
+    Unit unit;
+    std::string path;
+    bool answered = false;  ///< all that was asked about it
+  };
+  /// Also remembers them, for as long as the unit doesn't change.
+  Status add_details(std::span<Listed> services);
 
   Clock& clock_;
   Opener opener_;

@@ -84,6 +84,26 @@ TEST(UnitBus, AsksForDetailsAgainOnlyAfterAChange) {
   EXPECT_EQ(fake.asked, first + 3);
 }
 
+TEST(UnitBus, AsksAgainAboutAServiceThatChangedWhileItWasAskedAbout) {
+  Systemd fake;
+  StillClock clock;
+  UnitBus bus(clock, fake.opener());
+  ASSERT_TRUE(bus.units());
+  (void)next_news(bus);
+  fake.send_change("web.service");
+  (void)next_news(bus);
+  int before = fake.asked;
+  fake.changes_when_asked = true;
+
+  ASSERT_TRUE(bus.units());
+
+  EXPECT_EQ(fake.asked, before + 3);
+  EXPECT_EQ(bus.wait(), Duration(0)) << "there is news already, and nothing more will make the connection readable";
+  EXPECT_THAT(next_news(bus).changed, ElementsAre("web.service"));
+  ASSERT_TRUE(bus.units());
+  EXPECT_EQ(fake.asked, before + 6);
+}
+
 TEST(UnitBus, LooksAtEverythingAfterAReload) {
   Systemd fake;
   StillClock clock;
