@@ -29,11 +29,17 @@ def read_mutant(path):
     return path.stem, found["file"], found["why"], found["old"], new
 
 
-def plant(build, name, file, old, new):
-    """The mutated object file."""
+def source_with(name, file, old):
+    """The text of the file, in which the mutant's stands once."""
     text = (ROOT / file).read_text()
     if text.count(old) != 1:
         raise ValueError(f"{name}: its text stands in {file} {text.count(old)} times, not once")
+    return text
+
+
+def plant(build, name, file, old, new):
+    """The mutated object file."""
+    text = source_with(name, file, old)
     folder = build / "mutants" / name
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / Path(file).name
@@ -85,6 +91,7 @@ def main():
         try:
             name, file, why, old, new = read_mutant(path)
             if arguments.list:
+                source_with(name, file, old)
                 print(f"{name:32} {file:32} {why}")
                 continue
             violation, seed, seconds = hunt(link(build, name, plant(build, name, file, old, new)), arguments.seeds, arguments.hosts)
