@@ -223,6 +223,27 @@ TEST_F(Fleet, AHostThatReportedIsNotShownAsStaleBecauseTheControlPlaneStartedAne
   EXPECT_EQ(plane_->host(admin_, hosts_[0].id(), now_)->host.posture, PostureState::kStale);
 }
 
+TEST_F(Fleet, SavesWhenHostsWereHeardTogetherAndNotAtEachHeartbeat) {
+  add_hosts(3);
+  auto stored = [&](std::size_t i) { return FleetStore(*store_).host(hosts_[i].id())->last_seen; };
+  ASSERT_TRUE(plane_->tick(now_));
+  Instant saved = now_;
+  now_ += seconds(9);
+  for (PlayedHost& host : hosts_) ASSERT_TRUE(plane_->receive(host.id(), host.report({}, now_), now_));
+  ASSERT_TRUE(plane_->tick(now_));
+  for (std::size_t i = 0; i < hosts_.size(); ++i) EXPECT_EQ(stored(i), saved);
+
+  now_ += seconds(1);
+  ASSERT_TRUE(plane_->tick(now_));
+
+  for (std::size_t i = 0; i < hosts_.size(); ++i) EXPECT_EQ(stored(i), saved + seconds(9));
+  // Our clock goes back: what is heard then is saved at once, or it would wait until the old time came again.
+  now_ -= std::chrono::hours(1);
+  ASSERT_TRUE(plane_->receive(hosts_[0].id(), hosts_[0].report({}, now_), now_));
+  ASSERT_TRUE(plane_->tick(now_));
+  EXPECT_EQ(stored(0), now_);
+}
+
 TEST_F(Fleet, AGapIsSeenAndHealedByTheWholeSection) {
   add_hosts(1);
   PlayedHost& host = hosts_[0];
