@@ -9,33 +9,6 @@ namespace prunella {
 
 namespace {
 
-/// Collects the brakes that hold.
-class Brakes {
- public:
-  void wait(std::string code, std::string text, std::string would_change) {
-    reasons_.push_back({VerdictKind::kWait, std::move(code), std::move(text), std::move(would_change)});
-  }
-  void deny(std::string code, std::string text, std::string would_change) {
-    reasons_.push_back({VerdictKind::kDeny, std::move(code), std::move(text), std::move(would_change)});
-  }
-  void escalate() { escalate_ = true; }
-  bool empty() const { return reasons_.empty(); }
-
-  Verdict verdict() && {
-    Verdict verdict;
-    verdict.kind = VerdictKind::kAllow;
-    for (const VerdictReason& reason : reasons_) verdict.kind = std::max(verdict.kind, reason.kind);
-    std::ranges::stable_sort(reasons_, [](const VerdictReason& a, const VerdictReason& b) { return a.kind > b.kind; });
-    verdict.reasons = std::move(reasons_);
-    verdict.escalate = escalate_;
-    return verdict;
-  }
-
- private:
-  std::vector<VerdictReason> reasons_;
-  bool escalate_ = false;
-};
-
 constexpr std::string_view kPlanAgain = "a new plan";
 
 /// The documents fit each other; nothing else is looked at while they don't.
