@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "base/text.h"
-#include "match/deb_version.h"
+#include "model/deb_version.h"
 #include "model/never_restart.h"
 
 namespace prunella {

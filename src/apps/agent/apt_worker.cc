@@ -12,7 +12,7 @@
 #include "adapters/linux/files.h"
 #include "adapters/linux/system_clock.h"
 #include "apps/agent/log.h"
-#include "match/deb_version.h"
+#include "model/deb_version.h"
 
 namespace prunella::agent {
 

@@ -260,6 +260,27 @@ const std::vector<Command>& commands() {
        .scope = "admin",
        .run = run_policy_sign},
 
+      {.words = {"policy", "lint"},
+       .summary = "check policy documents, on this machine",
+       .description = "Reads the YAML files, and those in directories, as strictly as the control plane does: unknown keys, empty selections, expressions "
+                      "with wrong names or types, autonomy without a proof. Each mistake has its line and says what would be right. Ends with 1 when "
+                      "there is an error.",
+       .arguments = {{.name = "PATH", .repeats = true, .values = Values::kFile}},
+       .options = {{"strict", 0, "", "warnings count as errors"}},
+       .examples = {{"prunella policy lint policies/", "all of a directory"}},
+       .run = run_policy_lint},
+      {.words = {"policy", "test"},
+       .summary = "run the tests beside policy documents, on this machine",
+       .description = "Tests stand in files *.test.yaml: an event, a host, and what the policy must say. Ends with the line 'N passed, N failed'.",
+       .arguments = {{.name = "PATH", .repeats = true, .values = Values::kFile}},
+       .examples = {{"prunella policy test policies/", "policies and tests of a directory"}},
+       .run = run_policy_test},
+      {.words = {"policy", "schema"},
+       .summary = "the JSON Schema of policy documents, for editors",
+       .examples = {{"prunella policy schema > policy.schema.json", "then '# yaml-language-server: $schema=policy.schema.json' on a policy's first line"}},
+       .run = run_policy_schema},
+      {.words = {"policy", "vocabulary"}, .summary = "events, objects and actions that policies may name", .run = run_policy_vocabulary},
+
       {.words = {"cel", "eval"},
        .summary = "the value of one expression of policies' language, on this machine",
        .description = "EXPR is in the Common Expression Language with all extensions. The variables come from the object in FILE: whole numbers are "

@@ -13,14 +13,21 @@ Compiled compile(std::string_view source, const Environment& environment, Slots&
     compiled.problems = std::move(parsed.problems);
     return compiled;
   }
-  const auto ast = std::make_shared<const Ast>(*std::move(parsed.ast));
+  if (options.rewrite) options.rewrite(*parsed.ast, compiled.problems);
+  if (!compiled.problems.empty()) return compiled;
+  return compile(*std::move(parsed.ast), environment, slots, options);
+}
+
+Compiled compile(Ast tree, const Environment& environment, Slots& slots, const CompileOptions& options) {
+  Compiled compiled;
+  const auto ast = std::make_shared<const Ast>(std::move(tree));
   const Resolved resolved = resolve(*ast, environment);
   Checked checked = check_types(*ast, resolved, environment, options.parse.limits);
   compiled.type = checked.type;
   compiled.problems = std::move(checked.problems);
   if (compiled.problems.empty() && options.wanted && !Substitution().assign(compiled.type, *options.wanted)) {
     const std::size_t offset = ast->node(ast->root).offset;
-    compiled.problems.push_back({offset, place_of(source, offset), "the expression gives " + to_text(compiled.type),
+    compiled.problems.push_back({offset, place_of(ast->source, offset), "the expression gives " + to_text(compiled.type),
                                  "it must give " + to_text(*options.wanted)});
   }
   if (!compiled.problems.empty()) return compiled;

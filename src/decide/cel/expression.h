@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -21,6 +22,9 @@ struct CompileOptions {
   /// Refuse what can cost more than this for variables within `sizes`. nullopt: the run's own limit is enough.
   std::optional<std::uint64_t> cost_max;
   SizeAssumptions sizes;
+  /// Called with the parsed tree before names are looked up: whoever embeds the language turns calls of his own into what is
+  /// computed beforehand (decide/policy/windows.h), and says what is wrong with them.
+  std::function<void(Ast&, std::vector<Problem>&)> rewrite;
 };
 
 /// An expression that is ready to run, or what is wrong with it.
@@ -35,5 +39,7 @@ struct Compiled {
 /// Parses, checks and compiles. Anything that can be seen to be wrong is a problem, so that a policy with a mistake is refused
 /// when it is loaded and not when it is needed.
 Compiled compile(std::string_view source, const Environment& environment, Slots& slots, const CompileOptions& options = {});
+/// The same for a tree that was parsed before, or a part of one: `tree.root` says which. options.rewrite isn't called.
+Compiled compile(Ast tree, const Environment& environment, Slots& slots, const CompileOptions& options = {});
 
 }  // namespace prunella::cel

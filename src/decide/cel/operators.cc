@@ -210,6 +210,7 @@ Found look_up(const Value& a, const Value& key) {
 
 Value optional_of(const Found& found) {
   if (found.failure) return *found.failure;
+  if (found.value != nullptr && found.value->is_unknown()) return *found.value;
   return found.value != nullptr ? Value::some(*found.value) : Value::none();
 }
 
@@ -300,6 +301,7 @@ Value select_optional(const Value& a, const Value& field) {
   }
   if (!inner->is(Kind::kMap)) return no_fields(*inner, field);
   const Value* value = inner->as_map().find(field);
+  if (value != nullptr && value->is_unknown()) return *value;  // whether it is there isn't known either
   return value != nullptr ? Value::some(*value) : Value::none();
 }
 
@@ -311,7 +313,9 @@ Value has_field(const Value& a, const Value& field) {
     if (inner == nullptr) return Value::boolean(false);
   }
   if (!inner->is(Kind::kMap)) return no_fields(*inner, field);
-  return Value::boolean(inner->as_map().find(field) != nullptr);
+  const Value* value = inner->as_map().find(field);
+  if (value != nullptr && value->is_unknown()) return *value;
+  return Value::boolean(value != nullptr);
 }
 
 Value index_value(const Value& a, const Value& key) {

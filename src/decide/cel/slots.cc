@@ -28,9 +28,25 @@ SlotId Slots::find(std::string_view name) const {
   return found == roots_.end() ? kNoSlot : found->second;
 }
 
-Activation::Activation(const Slots& slots) : slots_(slots), cells_(slots.size()) {}
+Activation::Activation(const Slots& slots) : slots_(slots), below_(slots.size()), cells_(slots.size()) {
+  for (SlotId slot = 0; slot < slots.size(); ++slot)
+    if (const SlotId parent = slots.at(slot).parent; parent != kNoSlot) below_[parent].push_back(slot);
+}
 
 void Activation::reset() { ++round_; }
+
+void Activation::replace(SlotId slot, Value value) {
+  forget_below(slot);
+  set(slot, std::move(value));
+}
+
+void Activation::forget_below(SlotId slot) {
+  for (const SlotId child : below_[slot]) {
+    if (cells_[child].round != round_) continue;  // what is below it was looked up through it
+    cells_[child].round = 0;
+    forget_below(child);
+  }
+}
 
 void Activation::set(SlotId slot, Value value) {
   cells_[slot].value = std::move(value);

@@ -46,6 +46,8 @@ class Activation {
   /// Forgets all values.
   void reset();
   void set(SlotId slot, Value value);
+  /// For a value that comes after programs ran: what was looked up below the slot is forgotten.
+  void replace(SlotId slot, Value value);
   /// Nothing happens when no program reads the variable.
   void set(std::string_view name, Value value);
   /// Says that `name` (a variable, or a path such as "host.labels" that a program reads) is not known yet: what depends on it
@@ -67,8 +69,10 @@ class Activation {
     std::uint64_t round = 0;  ///< of the event that `value` belongs to
   };
   void look_up(SlotId slot);
+  void forget_below(SlotId slot);
 
   const Slots& slots_;
+  std::vector<std::vector<SlotId>> below_;  ///< by slot: its children
   std::vector<Cell> cells_;
   std::uint64_t round_ = 1;
 };

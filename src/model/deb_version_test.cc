@@ -1,4 +1,4 @@
-#include "match/deb_version.h"
+#include "model/deb_version.h"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
