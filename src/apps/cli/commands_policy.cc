@@ -110,7 +110,6 @@ ExitCode run_policy_test(Session& session, const Invocation& invocation) {
   session.print(out);
   if (!untested.empty()) session.print("without a test: " + join(untested, ", ") + "\n");
   session.print(std::to_string(passed) + " passed, " + std::to_string(failed) + " failed\n");
-  if (good) session.next("prunella policy diff " + join(invocation.arguments, " "));
   return code;
 }
 
