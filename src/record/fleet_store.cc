@@ -43,8 +43,8 @@ const Statement kForgetSources{"host_sources.forget", "DELETE FROM host_sources 
 const Statement kOpenFindings{"findings.open_of_host", "SELECT * FROM findings WHERE host = $1 AND state = 'open' ORDER BY id"};
 // Absent filters are NULL; the host filter is the one that must be fast, and the planner sees it as a constant.
 const Statement kListFindings{"findings.list", R"(
-SELECT * FROM findings WHERE id > $1 AND ($3 IS NULL OR host = $3) AND ($4 IS NULL OR kind = $4) AND ($5 IS NULL OR state = $5)
-  AND ($6 IS NULL OR document LIKE $6) ORDER BY id LIMIT $2)"};
+SELECT * FROM findings WHERE id > $1 AND (CAST($3 AS TEXT) IS NULL OR host = $3) AND (CAST($4 AS TEXT) IS NULL OR kind = $4) AND (CAST($5 AS TEXT) IS NULL OR state = $5)
+  AND (CAST($6 AS TEXT) IS NULL OR document LIKE $6) ORDER BY id LIMIT $2)"};
 const Statement kUpsertFinding{"findings.upsert", R"(
 INSERT INTO findings (id, host, kind, subject, severity, severity_rank, state, opened_at, cleared_at, document)
 VALUES ($1, $2, $3, $4, $5, $6, 'open', $7, NULL, $8)
@@ -90,7 +90,7 @@ INSERT INTO runs (id, host, rollout, plan, plan_digest, state, started_at, ended
 const Statement kSaveRun{"runs.save", "UPDATE runs SET state = $2, ended_at = $3, document = $4 WHERE id = $1"};
 const Statement kGetRun{"runs.get", "SELECT document FROM runs WHERE id = $1"};
 const Statement kListRuns{"runs.list", R"(
-SELECT document FROM runs WHERE id > $1 AND ($3 IS NULL OR host = $3) AND ($4 IS NULL OR rollout = $4) ORDER BY id LIMIT $2)"};
+SELECT document FROM runs WHERE id > $1 AND (CAST($3 AS TEXT) IS NULL OR host = $3) AND (CAST($4 AS TEXT) IS NULL OR rollout = $4) ORDER BY id LIMIT $2)"};
 const Statement kRecentRuns{"runs.recent", "SELECT document FROM runs WHERE host = $1 ORDER BY started_at DESC, id LIMIT $2"};
 
 const Statement kTakeSequence{"host_sequences.take", R"(
