@@ -118,7 +118,8 @@ Trust new_trust(const AutonomyRules& rules, PolicyVersion version, const ShadowC
   Trust trust;
   trust.since = trust.last = now;
   switch (version) {
-    case PolicyVersion::kFirst: trust.base = std::min(rules.start, ceiling(rules)); break;
+    // L4 has no audience, so it's earned even where its signers would give it.
+    case PolicyVersion::kFirst: trust.base = std::min({rules.start, ceiling(rules), AutonomyLevel::kAnnounced}); break;
     case PolicyVersion::kChanged:
       trust.base = std::min({rules.start, ceiling(rules), AutonomyLevel::kSuggest});
       trust.lost = "the policy changed at " + to_rfc3339(now);

@@ -126,7 +126,7 @@ enum class PolicyVersion {
   kChanged,  ///< the successor of another version, whose trust it doesn't inherit
 };
 
-/// The trust that a version of a policy begins with. A changed version begins at L1 at most, or at L2 when the bound of its
+/// The trust that a version of a policy begins with: of a first one its `start`, L3 at most. A changed version begins at L1 at most, or at L2 when the bound of its
 /// shadow credit reaches kBoundL2: that it would have been right is worth a suggestion to a person, never an act.
 Trust new_trust(const AutonomyRules& rules, PolicyVersion version, const ShadowCredit& shadow, Instant now);
 

@@ -30,6 +30,11 @@ AutonomyLevel level(const AutonomyRules& rules, const Trust& trust, Instant now 
   return effective_level(rules, trust, now).level;
 }
 
+TEST(NewTrust, GivesNobodyTheLastLevel) {
+  for (BlastClass blast : {BlastClass::kObserve, BlastClass::kLocal, BlastClass::kService})
+    EXPECT_EQ(level(rules_of(blast, kL4), begun(rules_of(blast, kL4))), kL3);
+}
+
 struct Needed {
   double bound;
   std::uint64_t runs[3];  // with 0, 1 and 2 failures

@@ -47,7 +47,7 @@ const std::vector<Key>& document_keys() {
        kMap,
        "How much may be done without a person. Default: L1, and no further.",
        false,
-       {{"start", kLevel, "Where the policy begins. Default L1.", false, {}},
+       {{"start", kLevel, "Where the policy begins, L3 at most. Default L1.", false, {}},
         {"max", kLevel, "How far it may rise by proved runs. Default: start.", false, {}},
         {"irreversible", kTruth, "Whether acts without a way back are meant; then L2 is the highest.", false, {}},
         {"offline", kTruth, "Whether a host may do it with the control plane away.", false, {}},

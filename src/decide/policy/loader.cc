@@ -542,6 +542,8 @@ class Reader {
     if (out_.cooldown.max < out_.cooldown.first) fail(root_.mark, "'cooldown.max' is shorter than the first time, " + to_text(out_.cooldown.first));
     out_.autonomy.start = start_.value_or(AutonomyLevel::kSuggest);
     out_.autonomy.max = max_.value_or(out_.autonomy.start);
+    if (out_.autonomy.start > AutonomyLevel::kAnnounced)
+      fail(start_mark_, "'autonomy.start' is L4: acting without anybody looking is earned by verified runs and never given", "start at L3 at most, and let 'max' be L4");
     if (out_.autonomy.max < out_.autonomy.start)
       fail(max_mark_, "'autonomy.max' is " + std::string(to_text(out_.autonomy.max)) + ", below 'start', " + std::string(to_text(out_.autonomy.start)));
     if (out_.autonomy.max > AutonomyLevel::kAfterApproval && !out_.verify)
@@ -556,12 +558,14 @@ class Reader {
       irreversible |= action->undo == Undo::kIrreversible;
     }
     if (irreversible && out_.autonomy.max > AutonomyLevel::kAfterApproval) {
-      // What a policy holds back for people is its own decision; rule 5 holds in any case, so the level is capped and that is told.
+      // Rule 5 of DESIGN.md holds whatever the author wrote, so the level is capped here, and that is told.
       if (out_.autonomy.irreversible) {
         fail(max_ ? max_mark_ : start_mark_, "an irreversible policy may not rise to " + std::string(to_text(out_.autonomy.max)), "set autonomy.max to L2 at most");
       } else {
-        warn(max_ ? max_mark_ : start_mark_, "'" + which + "' can't be taken back, so the policy asks for approval (L2) whatever its level is",
+        warn(max_ ? max_mark_ : start_mark_, "'" + which + "' can't be taken back, so the policy never rises above L2, whatever it asks for",
              "put it into a policy of its own, and the others can rise");
+        out_.autonomy.start = std::min(out_.autonomy.start, AutonomyLevel::kAfterApproval);
+        out_.autonomy.max = AutonomyLevel::kAfterApproval;
       }
     }
     if (out_.autonomy.veto && out_.autonomy.max < AutonomyLevel::kAnnounced)
@@ -569,7 +573,7 @@ class Reader {
     for (const Step& step : out_.steps) {
       const ActionType* action = find_action_type(step.action);
       if (action != nullptr && !action->kind && action->blast != BlastClass::kObserve)
-        warn(step.mark, "no executor of this version carries out '" + step.action + "'", "the policy observes and suggests, and never does this");
+        warn(step.mark, "no executor of this version carries out '" + step.action + "'", "the policy may say it, and nothing does it");
     }
     if (out_.lifetime && out_.lifetime->renew_while_when) out_.lifetime->renew_while = out_.when;
   }

@@ -119,6 +119,20 @@ TEST(PolicyLoader, AnIrreversiblePolicyNeverRisesAboveL2) {
   EXPECT_THAT(said("autonomy: {max: L3, irreversible: true}\nverify: \"true\"\n"), HasSubstr("irreversible policy may not rise to L3"));
 }
 
+TEST(PolicyLoader, AnActionWithoutAWayBackCapsThePolicyAtL2) {
+  const LoadedDocuments read = load_documents(
+      "policy: p\ntrigger: unit.failed\nwhen: \"true\"\nverify: \"true\"\nautonomy: {start: L3, max: L3}\ndo: [{cred.revoke: {scope: host}}]\n");
+  ASSERT_THAT(read.documents, SizeIs(1));
+  EXPECT_EQ(read.documents[0].autonomy.start, AutonomyLevel::kAfterApproval);
+  EXPECT_EQ(read.documents[0].autonomy.max, AutonomyLevel::kAfterApproval);
+  EXPECT_THAT(read.diagnostics.at(0).text, HasSubstr("never rises above L2"));
+}
+
+TEST(PolicyLoader, TheLastLevelIsEarnedAndNeverGiven) {
+  EXPECT_THAT(said("autonomy: {start: L4}\nverify: \"true\"\n"), HasSubstr("'autonomy.start' is L4"));
+  EXPECT_EQ(said("autonomy: {start: L3, max: L4}\nverify: \"true\"\n"), "good");
+}
+
 TEST(PolicyLoader, TheHighestLevelIsNotBelowTheFirst) { EXPECT_THAT(said("autonomy: {start: L2, max: L1}\n"), HasSubstr("below 'start'")); }
 
 TEST(PolicyLoader, QuotesValuesThatAreNone) {
