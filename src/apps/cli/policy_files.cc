@@ -27,8 +27,8 @@ Result<std::vector<PolicyFile>> read_policy_files(const std::vector<std::string>
     const auto status = std::filesystem::status(path, error);
     if (!std::filesystem::exists(status)) return not_found("there is no file or directory " + prunella::quoted(path));
     if (!std::filesystem::is_directory(status)) {
-      // A file that was named is read whatever its name is, unless it is of the other sort.
-      if (!fits(path, !tests)) found.push_back(path);
+      // A file that was named is one of policies whatever its name is, unless that says that it holds tests.
+      if (tests ? fits(path, true) : !fits(path, true)) found.push_back(path);
       continue;
     }
     for (std::filesystem::recursive_directory_iterator at(path, std::filesystem::directory_options::skip_permission_denied, error), end; !error && at != end; at.increment(error)) {

@@ -86,6 +86,30 @@ TEST(PolicySet, GuardAndNeverAreJudgedWhenItSpeaks) {
   EXPECT_EQ(said("false", given, "guard: \"!host.busy\"\n"), "no-match");
 }
 
+TEST(PolicySet, ANullIsUnknownAndNotFalse) {
+  EXPECT_EQ(said("host.frozen", facts("{type: unit.failed, unit: a}", "{frozen: null}")), "unknown not known: host.frozen");
+}
+
+TEST(PolicySet, TextsBecomeTimesAndWholeNumbersDoublesWhereTheTypeSaysSo) {
+  const CaseFacts given = facts("{type: unit.failed, at: '2026-11-24T03:00:00Z'}", "{last_seen: soon, packages: [{epss: 1}]}", "now: '2026-11-24T03:00:30Z'\n");
+  EXPECT_EQ(said("now - event.at == duration('30s') && host.packages[0].epss * 0.5 == 0.5", given), "match");
+  EXPECT_THAT(said("host.last_seen < now", given), HasSubstr("error host.last_seen: 'soon'"));
+}
+
+TEST(PolicySet, AMistakeInABlockTextHasItsOwnLine) {
+  const BuiltSet set = built("policy: p\ntrigger: unit.failed\nwhen: |\n  event.unit == 'a' &&\n  host.lables.size() > 0\ndo: [{notify: {}}]\n");
+  ASSERT_THAT(set.diagnostics, SizeIs(1));
+  EXPECT_EQ(set.diagnostics[0].line, 5u);
+}
+
+TEST(PolicySet, EndsWhatCostsTooMuchInAnErrorOfTheRun) {
+  std::string list = "[0";
+  for (int i = 1; i < 200; ++i) list += ", " + std::to_string(i);
+  list += "]";
+  const std::string loops = list + ".all(a, " + list + ".all(b, " + list + ".all(c, a + b + c >= 0)))";
+  EXPECT_THAT(said(loops, facts("{type: unit.failed}", "{}")), HasSubstr("error"));
+}
+
 TEST(PolicySet, LetsAreWorkedOutInOrder) {
   const CaseFacts given = facts("{type: unit.failed, unit: app-1}", "{failed: [app-1, app-2, x]}");
   EXPECT_EQ(said("n == 2 && mine[0] == 'app-1'", given, "let: {mine: \"host.failed.filter(u, u.startsWith('app-'))\", n: size(mine)}\n"), "match");
@@ -186,6 +210,34 @@ TEST(PolicyCases, ATestSaysWhatCameInstead) {
   EXPECT_THAT(run_test(*set.set, loaded.tests[1], zones).got, HasSubstr("no-match instead of match"));
   EXPECT_TRUE(run_test(*set.set, loaded.tests[2], zones).passed);
   EXPECT_THAT(run_test(*set.set, loaded.tests[3], zones).got, HasSubstr("no policy 'q'"));
+}
+
+TEST(PolicyCases, WhatAGuardOrTheNeverListHoldsBackIsNoMatch) {
+  const auto outcome = [](std::string_view more, std::string_view host) {
+    const BuiltSet set = built(policy_text("p", "unit.failed", "true", more));
+    const LoadedTests loaded = load_tests("tests: [{name: a, policy: p, event: {type: unit.failed}, host: " + std::string(host) + ", expect: match}]");
+    NoTimeZones zones;
+    return run_test(*set.set, loaded.tests.at(0), zones).passed;
+  };
+  EXPECT_TRUE(outcome("guard: \"!host.busy\"\n", "{busy: false}"));
+  EXPECT_FALSE(outcome("guard: \"!host.busy\"\n", "{busy: true}"));
+  EXPECT_FALSE(outcome("guard: \"!host.busy\"\n", "{}"));  // unknown
+  EXPECT_TRUE(outcome("never: host.frozen\n", "{frozen: false}"));
+  EXPECT_FALSE(outcome("never: host.frozen\n", "{frozen: true}"));
+  EXPECT_FALSE(outcome("never: host.frozen\n", "{}"));
+  EXPECT_FALSE(outcome("never: \"host.labels['x'] == 'y'\"\n", "{labels: {}}"));  // an error
+}
+
+TEST(PolicyCases, ArgumentsMustComeOutAsTheTestSays) {
+  const BuiltSet set = built(policy_text("p", "unit.failed", "true", "do: [{unit.restart: {unit: event.unit}}]\n"));
+  const auto got = [&](std::string_view actions) {
+    const LoadedTests loaded = load_tests("tests: [{name: a, policy: p, event: {type: unit.failed, unit: x}, expect: match, actions: " + std::string(actions) + "}]");
+    NoTimeZones zones;
+    return run_test(*set.set, loaded.tests.at(0), zones).got;
+  };
+  EXPECT_EQ(got("{unit.restart.unit: x}"), "");
+  EXPECT_EQ(got("{unit.restart.unit: y}"), "unit.restart.unit is \"x\" instead of \"y\"");
+  EXPECT_EQ(got("{unit.restart.nothing: y}"), "the policy has no argument 'unit.restart.nothing'");
 }
 
 TEST(PolicyCases, ATestThatNamesAFieldThatIsNotThereIsRefused) {
