@@ -1,8 +1,9 @@
-// policy lint, test, schema, vocabulary: policy documents on this machine; no server is asked.
+// policy lint, test, explain, schema, vocabulary: policy documents on this machine; no server is asked.
 #include <algorithm>
 #include <ostream>
 
 #include "adapters/linux/zone_files.h"
+#include "apps/cli/config.h"
 #include "apps/cli/handlers.h"
 #include "apps/cli/policy_files.h"
 #include "apps/cli/session.h"
@@ -10,6 +11,7 @@
 #include "base/display.h"
 #include "base/text.h"
 #include "decide/policy/cases.h"
+#include "decide/policy/explain.h"
 #include "decide/policy/keys.h"
 
 namespace prunella::cli {
@@ -110,6 +112,64 @@ ExitCode run_policy_test(Session& session, const Invocation& invocation) {
   session.print(out);
   if (!untested.empty()) session.print("without a test: " + join(untested, ", ") + "\n");
   session.print(std::to_string(passed) + " passed, " + std::to_string(failed) + " failed\n");
+  return code;
+}
+
+ExitCode run_policy_explain(Session& session, const Invocation& invocation) {
+  const std::string& event_path = invocation.arguments[0];
+  const std::vector<std::string> paths(invocation.arguments.begin() + 1, invocation.arguments.end());
+  auto text = read_file(event_path, 16 << 20);
+  if (!text) return session.fail(text.error());
+  auto files = read_policy_files(paths, false);
+  if (!files) return session.fail(files.error());
+  const LintedFiles linted = lint_files(*files);
+  if (linted.has_errors()) {
+    show(session, linted.diagnostics, *files);
+    return session.fail(ExitCode::kFailed, "the policies have errors, and nothing can be explained");
+  }
+  // A host with all its packages is longer than any policy.
+  policy::YamlDocuments yaml = policy::parse_yaml(*text, {.bytes_max = 16 << 20, .nodes_max = 500'000});
+  std::vector<FileDiagnostic> problems;
+  for (policy::Diagnostic& problem : yaml.problems) problems.push_back({event_path, std::move(problem)});
+  if (problems.empty() && yaml.documents.size() != 1)
+    problems.push_back({event_path, {policy::Weight::kError, 0, 0, {}, "the file has " + std::to_string(yaml.documents.size()) + " documents", "write one, with the keys event and host"}});
+  policy::CaseFacts facts;
+  if (problems.empty()) {
+    std::vector<policy::Diagnostic> diagnostics;
+    facts = policy::read_facts(yaml.documents[0], diagnostics);
+    for (policy::Diagnostic& diagnostic : diagnostics) problems.push_back({event_path, std::move(diagnostic)});
+  }
+  if (!problems.empty()) {
+    if (!session.print_json(Json(Json::Object{{"diagnostics", diagnostics_json(problems)}}))) show(session, problems, {{event_path, *text}});
+    return ExitCode::kUsage;
+  }
+  const std::string type = *facts.event.find("type")->as_string();
+  const auto wanted = invocation.option("policy");
+  if (wanted && linted.set->find(*wanted) == nullptr) return session.fail(ExitCode::kNothing, "there is no policy " + prunella::quoted(*wanted));
+  ZoneFiles zones;
+  Json::Array results;
+  std::string out;
+  for (std::size_t number = 0; number < linted.set->rules().size(); ++number) {
+    const policy::Rule& rule = linted.set->rules()[number];
+    if (rule.trigger->name != type || (wanted && linted.set->policies()[rule.policy].name != *wanted)) continue;
+    const policy::ExplainedRule explained = policy::explain(*linted.set, number, facts, zones);
+    Json expressions{Json::Object{}};
+    out += explained.policy + ": " + std::string(to_text(explained.when.truth)) + (explained.when.text.empty() ? "" : " (" + shown(explained.when.text) + ")") + "\n";
+    for (const policy::ExplainedExpression& expression : explained.expressions) {
+      Json::Array parts;
+      out += "  " + expression.key + "\n";
+      for (const policy::ExplainedPart& part : expression.parts) {
+        parts.push_back(to_json(part));
+        out += std::string(4 + 2 * std::size_t{part.depth}, ' ') + shown(part.source) + (part.value.empty() ? "" : "  =  " + shown(part.value)) + "\n";
+      }
+      expressions[expression.key] = Json(std::move(parts));
+    }
+    results.emplace_back(Json::Object{{"policy", Json(explained.policy)}, {"result", Json(to_text(explained.when.truth))}, {"text", Json(explained.when.text)}, {"expressions", std::move(expressions)}});
+  }
+  const ExitCode code = results.empty() ? ExitCode::kNothing : ExitCode::kOk;
+  if (session.print_json(Json(std::move(results)))) return code;
+  if (code == ExitCode::kNothing) return session.fail(code, "no policy is triggered by " + type);
+  session.print(out);
   return code;
 }
 

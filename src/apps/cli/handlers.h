@@ -42,6 +42,7 @@ ExitCode run_policy_show(Session& session, const Invocation& invocation);
 ExitCode run_policy_sign(Session& session, const Invocation& invocation);
 ExitCode run_policy_lint(Session& session, const Invocation& invocation);
 ExitCode run_policy_test(Session& session, const Invocation& invocation);
+ExitCode run_policy_explain(Session& session, const Invocation& invocation);
 ExitCode run_policy_schema(Session& session, const Invocation& invocation);
 ExitCode run_policy_vocabulary(Session& session, const Invocation& invocation);
 ExitCode run_cel_eval(Session& session, const Invocation& invocation);
