@@ -2,7 +2,6 @@
 // a figure.
 #include <benchmark/benchmark.h>
 
-#include <cstdio>
 #include <string>
 #include <vector>
 
@@ -11,6 +10,7 @@
 #include "decide/cel/expression.h"
 #include "decide/cel/index.h"
 #include "decide/cel/value_text.h"
+#include "json_lines.h"
 
 namespace {
 
@@ -151,27 +151,10 @@ BENCHMARK(event_against_1000_policies);
 BENCHMARK(event_against_1000_policies_without_index);
 BENCHMARK(load_1000_policies)->Unit(benchmark::kMillisecond);
 
-/// One line of JSON a figure, as the other benchmarks have it.
-class JsonLines : public benchmark::BenchmarkReporter {
- public:
-  bool ReportContext(const Context&) override { return true; }
-  void ReportRuns(const std::vector<Run>& runs) override {
-    for (const Run& run : runs) {
-      if (run.error_occurred) {
-        std::printf("{\"figure\": \"cel %s\", \"error\": \"%s\"}\n", run.benchmark_name().c_str(), run.error_message.c_str());
-        continue;
-      }
-      const double nanos = run.cpu_accumulated_time / static_cast<double>(run.iterations) * 1e9;
-      std::printf("{\"figure\": \"cel %s\", \"cpu_ns\": %.1f, \"per_second\": %.0f}\n", run.benchmark_name().c_str(), nanos,
-                  1e9 / nanos);
-    }
-  }
-};
-
 }  // namespace
 
 int main(int count, char** values) {
   benchmark::Initialize(&count, values);
-  JsonLines lines;
+  prunella::bench::JsonLines lines("cel");
   benchmark::RunSpecifiedBenchmarks(&lines);
 }
