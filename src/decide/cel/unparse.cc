@@ -67,7 +67,9 @@ class Writer {
     if (node.op == Operator::kConditional)
       return bracketed(node.children[0], own + 1) + " ? " + bracketed(node.children[1], own + 1) + " : " + bracketed(node.children[2], own);
     if (node.children.size() == 1) return std::string(shown(node.op)) + bracketed(node.children[0], own);
-    return bracketed(node.children[0], own) + " " + std::string(shown(node.op)) + " " + bracketed(node.children[1], own + 1);
+    // The parser balances chains of && and ||, which don't care.
+    const bool chain = node.op == Operator::kAnd || node.op == Operator::kOr;
+    return bracketed(node.children[0], own) + " " + std::string(shown(node.op)) + " " + bracketed(node.children[1], chain ? own : own + 1);
   }
 
   std::string list(const Node& node, std::size_t from) const {

@@ -13,7 +13,7 @@ std::string again(std::string_view source) {
 }
 
 TEST(CelUnparse, WritesWhatWasRead) {
-  for (const char* source : {"a && b || !c", "a && (b || c)", "x in [1, 2u, 'y']", "a - b - (c - d)", "a ? b : c ? d : e", "has(a.b.c)", "a.?b[?0]", "-x * (y + 1)",
+  for (const char* source : {"a && b || !c", "a && b && c && d && e", "a || b || c && d", "a && (b || c)", "x in [1, 2u, 'y']", "a - b - (c - d)", "a ? b : c ? d : e", "has(a.b.c)", "a.?b[?0]", "-x * (y + 1)",
                              "l.exists(x, x == 1 && y)", "l.map(x, x > 1, x * 2)", "l.filter(x, x.y in z)", "m.transformMap(k, v, v + 1)", "{'a': 1, ?'b': o}", "f(a, b).g(c)[d].e",
                              "cel.bind(x, a + b, x * x)"}) {
     EXPECT_EQ(again(source), source);

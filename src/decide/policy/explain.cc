@@ -1,5 +1,7 @@
 #include "decide/policy/explain.h"
 
+#include <algorithm>
+
 #include "base/text.h"
 #include "decide/cel/unparse.h"
 #include "decide/cel/value_text.h"
@@ -82,7 +84,7 @@ class PartWriter {
   void visit(const Ast& ast, NodeId id, std::uint32_t depth) {
     if (id == cel::kNoNode || parts_.size() >= kExplainedPartsMax) return;
     const Node& node = ast.node(id);
-    if (node.kind == NodeKind::kLiteral && depth > 0) return;
+    if (depth > 0 && says_itself(ast, node)) return;
     Ast part = ast;
     part.root = id;
     const std::string source = cel::unparse(ast, id);
@@ -105,9 +107,31 @@ class PartWriter {
       case NodeKind::kMap:
       case NodeKind::kStruct: break;
     }
-    for (const NodeId child : node.children) {
+    std::vector<NodeId> children;
+    terms(ast, id, children);
+    for (const NodeId child : children) {
       if (child != cel::kNoNode && ast.node(child).kind == NodeKind::kName && ast.node(child).name == "@flaps") continue;
       visit(ast, child, depth + 1);
+    }
+  }
+
+  /// A literal, or a list of them: its text is its value.
+  static bool says_itself(const Ast& ast, const Node& node) {
+    if (node.kind == NodeKind::kLiteral) return true;
+    return node.kind == NodeKind::kList &&
+           std::ranges::all_of(node.children, [&](NodeId child) { return ast.node(child).kind == NodeKind::kLiteral; });
+  }
+
+  /// What a node is made of; a chain of && or || is made of all its terms, however the parser nested them.
+  static void terms(const Ast& ast, NodeId id, std::vector<NodeId>& out) {
+    const Node& node = ast.node(id);
+    const bool chain = node.kind == NodeKind::kOperator && (node.op == cel::Operator::kAnd || node.op == cel::Operator::kOr);
+    for (const NodeId child : node.children) {
+      if (chain && ast.node(child).kind == NodeKind::kOperator && ast.node(child).op == node.op) {
+        terms(ast, child, out);
+      } else {
+        out.push_back(child);
+      }
     }
   }
 

@@ -196,6 +196,16 @@ TEST(PolicyExplain, GivesEverySubExpressionItsValue) {
                                  " 'x' in host.modules = unknown(host.modules)", "  host.modules = unknown(host.modules)"));
 }
 
+TEST(PolicyExplain, AChainIsOneListOfTermsAndConstantsSayThemselves) {
+  const BuiltSet set = built(policy_text("p", "unit.failed", "event.unit in ['a', 'b'] && event.restarts < 3 && host.busy && !host.frozen"));
+  NoTimeZones zones;
+  const ExplainedRule rule = explain(*set.set, 0, facts("{type: unit.failed, unit: a, restarts: 1}", "{busy: true, frozen: false}"), zones);
+  std::vector<std::string> lines;
+  for (const ExplainedPart& part : rule.expressions.at(0).parts) lines.push_back(std::to_string(part.depth) + " " + part.source);
+  EXPECT_THAT(lines, ElementsAre("0 event.unit in ['a', 'b'] && event.restarts < 3 && host.busy && !host.frozen", "1 event.unit in ['a', 'b']", "2 event.unit",
+                                 "1 event.restarts < 3", "2 event.restarts", "1 host.busy", "1 !host.frozen", "2 host.frozen"));
+}
+
 TEST(PolicyCases, ATestSaysWhatCameInstead) {
   const BuiltSet set = built(policy_text("p", "unit.failed", "event.unit == 'a'"));
   const LoadedTests loaded = load_tests(
