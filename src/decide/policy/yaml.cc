@@ -42,8 +42,9 @@ class TreeBuilder final : public YAML::EventHandler {
 
   YamlNode root;
   bool has_root = false;
+  std::optional<int> begins;  ///< where the document begins, in bytes
 
-  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentStart(const YAML::Mark& mark) override { begins = mark.pos; }
   void OnDocumentEnd() override {}
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override { leaf(node_of(YamlNode::Kind::kNull, place_of(mark)), anchor); }
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -199,9 +200,13 @@ YamlDocuments parse_yaml(std::string_view text, const YamlLimits& limits) {
   std::istringstream stream{std::string(text)};
   try {
     YAML::Parser parser(stream);
+    std::optional<int> before;
     for (;;) {
       TreeBuilder builder(limits);
       if (!parser.HandleNextDocument(builder)) break;
+      // At a character that can't begin a document the library gives empty ones for ever, and reads nothing (yaml-cpp 0.7 on ",").
+      if (builder.begins == before) return fail(builder.root.mark, "not YAML: no document begins here");
+      before = builder.begins;
       if (!builder.has_root || builder.root.is_null()) continue;
       if (out.documents.size() == limits.documents_max) return fail(builder.root.mark, "the file has more than " + std::to_string(limits.documents_max) + " documents");
       out.documents.push_back(std::move(builder.root));

@@ -74,6 +74,18 @@ TEST(Yaml, SaysWhereItIsNoYaml) {
   EXPECT_THAT(first_problem("a: \xff\n"), HasSubstr("UTF-8"));
 }
 
+TEST(Yaml, EndsWhereTheLibraryWouldReadNothingForEver) {
+  EXPECT_EQ(first_problem(","), "1:1 not YAML: no document begins here");
+  EXPECT_THAT(first_problem("a: 1\n---\n,pe:sl"), HasSubstr("no document begins here"));
+  EXPECT_THAT(first_problem("]"), HasSubstr("not YAML"));
+}
+
+TEST(Yaml, LeavesEmptyDocumentsOut) {
+  const YamlDocuments read = parse_yaml("---\n---\na: 1\n---\n---\n");
+  EXPECT_THAT(read.problems, IsEmpty());
+  EXPECT_THAT(read.documents, SizeIs(1));
+}
+
 TEST(Yaml, RefusesANumberThatIsNotExact) { EXPECT_THAT(json_text("9007199254740993"), HasSubstr("2^53")); }
 
 }  // namespace
